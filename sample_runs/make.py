@@ -114,6 +114,8 @@ RUNS: dict[str, tuple[str, str, dict[str, Any]]] = {
         "recurrent-state",
         {"parts": ["reading", "pairs", "interference", "probes", "wiping"]},
     ),
+    "how-much-a-state-holds": ("organism/recall-mamba-16", "recall-capacity", {}),
+    "pairs-in-a-prompt": ("smollm2-135m", "recall-capacity", {"parts": ["recall"]}),
     "one-head-off": ("smollm2-135m", "intervention", {"heads": ["L23H4"]}),
     "inside-one-prompt": ("smollm2-135m", "inside", {}),
 }

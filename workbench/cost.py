@@ -35,12 +35,15 @@ class Cost:
         backward: tokens that gradients go back through to the residual stream; twice as many where
             gradients of the weights are taken too.
         bytes: held at once beyond the weights.
+        seconds: of work that is not the model's own (a small model beside it, a simulation), as
+            measured on two processor cores: no count of tokens says anything of it.
     """
 
     forward: float = 0.0
     passes: float = 0.0
     backward: float = 0.0
     bytes: float = 0.0
+    seconds: float = 0.0
 
     def __add__(self, other: Cost) -> Cost:
         """One after the other: the memory is that of the larger."""
@@ -49,6 +52,7 @@ class Cost:
             self.passes + other.passes,
             self.backward + other.backward,
             max(self.bytes, other.bytes),
+            self.seconds + other.seconds,
         )
 
     def __mul__(self, times: float) -> Cost:
@@ -58,6 +62,7 @@ class Cost:
             self.passes * times,
             self.backward * times,
             self.bytes,
+            self.seconds * times,
         )
 
 
@@ -75,7 +80,10 @@ class Speed:
 
     def seconds(self, cost: Cost) -> float:
         return (
-            self.forward * cost.forward + self.passes * cost.passes + self.backward * cost.backward
+            self.forward * cost.forward
+            + self.passes * cost.passes
+            + self.backward * cost.backward
+            + cost.seconds
         )
 
 
@@ -97,8 +105,9 @@ class Estimate:
 
     @classmethod
     def of(cls, model: Any, cost: Cost) -> Estimate:
-        nothing = cost == Cost(bytes=cost.bytes)  # then there is no need to measure the model
-        return cls(0.0 if nothing else measure(model).seconds(cost), cost.bytes)
+        own = Cost(bytes=cost.bytes, seconds=cost.seconds)
+        # What does not read the model need not measure it.
+        return cls(cost.seconds if cost == own else measure(model).seconds(cost), cost.bytes)
 
 
 def by_part(analysis: Analysis, model: Any, params: BaseModel) -> dict[str, Estimate]:

@@ -21,10 +21,8 @@ if TYPE_CHECKING:
 
 ROW = 64
 """Tokens of a row of the organisms' own task, where its pairs need no more."""
-_WORDS, _FEWEST = (
-    1024,
-    24,
-)  # words that are drawn from at most; fewer than so many are no vocabulary
+_WORDS = 1024  # that are drawn from at most, the most frequent ones
+_FEWEST = 24  # words that are a vocabulary
 _LETTERS = 4  # of a word at least: shorter tokens are mostly parts of words
 _FILLER = (
     " It was a mild day and the streets were quiet. Some people sat by the river and read the paper"
@@ -173,7 +171,7 @@ def draw(
     """Rows of so many pairs; the same pairs and questions however they are read.
 
     Args:
-        reading: one of `constants.READINGS`.
+        reading: "once", "twice", or "shuffled": twice, the second time in another order.
         gap: filler tokens between the pairs and the first question.
         rebound: how many of the pairs are read once more, behind all others, with another value;
             that is then the answer.
@@ -194,7 +192,8 @@ def draw(
     values = _drawn(rng, vocabulary.values, rows, pairs + rebound)
     again = _drawn(rng, np.arange(pairs), rows, rebound)
     places = _drawn(rng, np.arange(slots(pairs)), rows, pairs)
-    asked_place = rng.permutation(np.arange(rows) % pairs)
+    # One question a row asks for places evenly spread over the pairs, whatever their number.
+    asked_place = rng.permutation(((np.arange(rows) + rng.random()) * pairs / rows).astype(int))
     in_order = np.tile(np.arange(pairs), (rows, 1))
     reads = [in_order]
     if reading != "once":

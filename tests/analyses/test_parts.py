@@ -48,9 +48,18 @@ SMALL = {
         "prompts": ["The safe opens with"],
     },
     "inside": {},
+    "recall-capacity": {
+        "pairs": [4, 8],
+        "gaps": [0, 8],
+        "rows": 4,
+        "draws": 1,
+        "dimensions": [32, 64],
+        "items": 200,
+        "memories": 3,
+    },
 }
 """Parameters of a small run, by analysis; those that parts need are set."""
-OTHER_MODELS = {"reference", "checkpoints", "untrained", "training"}
+OTHER_MODELS = {"reference", "checkpoints", "untrained", "training", "state_size"}
 """Parts that read with another model."""
 OF_WEIGHTS = {"paragraph-memorization"}
 """What takes gradients of weights, which count twice."""

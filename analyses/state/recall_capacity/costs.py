@@ -1,0 +1,82 @@
+"""What the parts of a recall-capacity run cost."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from analyses.measures.pair_questions import of_task, too_few_words, vocabulary_of
+from analyses.state.recall_capacity.measure import BATCH
+from analyses.state.recall_capacity.params import Params
+from analyses.state.recall_capacity.recall import middle, rebound, repeated
+from workbench.cost import Cost, total
+
+if TYPE_CHECKING:
+    from analyses.measures.pair_questions import Vocabulary
+    from hooks.model import InstrumentedModel
+
+_NUMBER = 4  # bytes
+_ORGANISM = 3e-5  # seconds that a small organism takes for a token
+_OPENING = 0.3  # … and to be opened
+_ITEM = 1.3e-8  # seconds for an item and a dimension of an outer-product memory
+_EXPECTED = 0.4  # … for what the theory says of one dimension
+
+
+def cost(model: InstrumentedModel, params: Params) -> dict[str, Cost]:
+    """By part."""
+    return {part: total(each.values()) for part, each in stages(model, params).items()}
+
+
+def stages(model: InstrumentedModel, params: Params) -> dict[str, dict[str, Cost]]:
+    """By part, and by stage of it."""
+    from analyses.state.recall_capacity.state_size import organisms
+
+    task = of_task()
+    tokens = sum(_rows(params) * task.length(pairs) for pairs in params.pairs)
+    numbers = params.memories * params.items * sum(params.dimensions)
+    return {
+        "recall": {} if too_few_words(model) else _recall(model, params),
+        "state_size": {
+            "organisms": Cost(seconds=len(organisms()) * (_OPENING + _ORGANISM * tokens))
+        },
+        "outer_product": {
+            "memories": Cost(
+                bytes=2.0 * _NUMBER * params.items * max(params.dimensions),
+                seconds=_ITEM * numbers + _EXPECTED * len(params.dimensions),
+            )
+        },
+    }
+
+
+def _rows(params: Params) -> int:
+    return params.rows * params.draws
+
+
+def _recall(model: InstrumentedModel, params: Params) -> dict[str, Cost]:
+    vocabulary = vocabulary_of(model)
+
+    def reading(pairs: int, reads: int | None = None, gap: int = 0) -> Cost:
+        return _reading(
+            model, vocabulary, params, pairs, vocabulary.length(pairs, reads=reads, gap=gap)
+        )
+
+    few = middle(params)
+    return {
+        **{f"{pairs} pairs": reading(pairs) for pairs in params.pairs},
+        "gaps": total(reading(few, gap=gap) for gap in params.gaps),
+        "reading twice": total(
+            reading(pairs) + reading(pairs, 2 * pairs) * 2 for pairs in repeated(params, vocabulary)
+        ),
+        "binding again": reading(few, few + rebound(params)),
+    }
+
+
+def _reading(
+    model: InstrumentedModel, vocabulary: Vocabulary, params: Params, pairs: int, length: int
+) -> Cost:
+    batch = max(1, BATCH // length)
+    shown = 2 * pairs if vocabulary.asks_all else 1
+    return Cost(
+        _rows(params) * length,
+        params.draws * -(-params.rows // batch),
+        bytes=2.0 * _NUMBER * model.card.d_vocab * batch * shown,
+    )

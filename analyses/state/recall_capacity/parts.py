@@ -1,0 +1,49 @@
+"""The experiments of a recall-capacity run."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Literal
+
+from workbench.parts import Part
+
+if TYPE_CHECKING:
+    from hooks.model import InstrumentedModel
+
+Name = Literal["recall", "state_size", "outer_product"]
+
+
+def _too_few_words(model: InstrumentedModel) -> str | None:
+    from analyses.measures.pair_questions import too_few_words
+
+    return too_few_words(model)
+
+
+PARTS = [
+    Part(
+        "recall",
+        "Recall of pairs",
+        "How many pairs of a key and a value this model recalls from its context, by their number,"
+        " their order, after a gap, read twice, and bound again.",
+        views=["Pairs", "Order and gap", "Read twice, bound again"],
+        unavailable_reason=_too_few_words,
+    ),
+    Part(
+        "state_size",
+        "Recall against bytes of state",
+        "What the stored organisms of recall hold, by the bytes of state that they carry from token"
+        " to token.",
+        views=["State size"],
+    ),
+    Part(
+        "outer_product",
+        "Outer-product memory",
+        "How the error of the simplest memory, a sum of outer products, falls with its dimension,"
+        " beside the theory.",
+        views=["Outer product"],
+    ),
+]
+DEFAULT: list[Name] = ["recall", "state_size", "outer_product"]
+PRESETS = {
+    "quick": {"parts": ["recall"], "pairs": [4, 16], "gaps": [0, 32], "rows": 8},
+    "paper": {"rows": 256, "pairs": [4, 8, 16, 32, 64]},
+}

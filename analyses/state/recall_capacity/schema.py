@@ -1,0 +1,154 @@
+"""What the tables and findings of a recall-capacity run mean."""
+
+from analyses.claims import FINDING as CLAIMS_FINDING
+from analyses.claims import TABLE as CLAIMS_TABLE
+from workbench.schema import Column as C
+from workbench.schema import FindingSchema as F
+from workbench.schema import Schema, TableSchema
+
+RECALL = (
+    "A model reads pairs of a key and a value, and is then asked for the value of a key. Of a model"
+    " that was trained on such rows the answer is the likeliest of all tokens; of any other, which"
+    " must find the format by itself, the likeliest of the values of the row. Intervals are 95 %,"
+    " over rows."
+)
+BYTES = (
+    "Bytes of one layer in float32, without short convolutions. What grows with the text is counted"
+    " at the length of these rows. Each point is the mean over trainings; a model that did not"
+    " train says nothing of capacity and is left out."
+)
+OUTER = (
+    "The simplest memory: W = Σ q(x) u eᵀ over items x with random vectors of d numbers. Theory"
+    " (dashed): signal against Gaussian crosstalk at the same d."
+)
+LIVE = "One memory, drawn and read now. Items are sorted by how often they come."
+
+_PAIRS = C("pairs", "Pairs in a row.")
+_N = C("n", "Questions.", title="questions")
+_GUESS = C("guess", "What a guess among the values of the row gets: one in so many pairs.")
+_RATES = [
+    C("recall", "Share of questions that are answered with the right value."),
+    C("low", "Lower end of its 95 % interval, over rows."),
+    C("high", "Upper end of its 95 % interval, over rows."),
+    C("all_tokens", "Share at which it is the likeliest of all tokens."),
+    C("all_low", "Lower end of its 95 % interval, over rows."),
+    C("all_high", "Upper end of its 95 % interval, over rows."),
+    C(
+        "among_values", "Share at which it is the likeliest of the values of its row.",
+        title="among the row's values",
+    ),
+    C("among_low", "Lower end of its 95 % interval, over rows."),
+    C("among_high", "Upper end of its 95 % interval, over rows."),
+    _N,
+]  # fmt: skip
+_SPREAD = [
+    C("low", "Lower end of its 95 % interval."),
+    C("high", "Upper end of its 95 % interval."),
+]
+_SHARE = "share of questions"
+_GAIN = "difference of shares of questions"
+
+SCHEMA = Schema(
+    tables=[
+        TableSchema("by_pairs", "Recall by number of pairs.", [
+            _PAIRS, *_RATES,
+            C("lowest", "The lowest share of the single draws of rows."),
+            C("highest", "The highest share of the single draws of rows."),
+            C("shuffled", "Share at which the likeliest value of the row is one drawn at random."),
+            _GUESS,
+            C("chance", "What a guess among all values gets."),
+        ]),
+        TableSchema("by_order", "Recall by where in the row a pair was read.", [
+            _PAIRS,
+            C("quarter", "Which quarter of the pairs; 1 is read first."),
+            C("place", "Mean place of these pairs in the row, from 1."),
+            *_RATES, _GUESS,
+        ]),
+        TableSchema("by_gap", "Recall by the filler between the pairs and the question.", [
+            C("gap", "Filler tokens.", "tokens"), _PAIRS, *_RATES, _GUESS,
+        ]),
+        TableSchema("by_reading", "Recall of the same rows, read once and twice.", [
+            _PAIRS,
+            C("reading", "How often all pairs are read."),
+            *_RATES,
+            C("gain", "Recall less that of the same rows read once."),
+            C("gain_low", "Lower end of its 95 % interval, over rows."),
+            C("gain_high", "Upper end of its 95 % interval, over rows."),
+            _GUESS,
+        ]),
+        TableSchema("rebinding", "Rows in which some keys are read again with another value.", [
+            C("key", "Which keys are asked for."),
+            _PAIRS,
+            C("rebound", "Keys of a row that are bound again, behind all pairs."),
+            *_RATES,
+            C("old", "Share of answers with the earlier value."),
+            C("old_low", "Lower end of its 95 % interval, over rows."),
+            C("old_high", "Upper end of its 95 % interval, over rows."),
+            C("other", "Share of any other answer."),
+            _GUESS,
+        ]),
+        TableSchema("state_size", "Recall of the stored organisms.", [
+            C("model", "The organism."),
+            C("family", "Its mechanism; those of one family differ in the size of the state."),
+            C("state_bytes", "What one layer carries, per token where it grows.", "bytes"),
+            C("grows", "Whether it grows with every token."),
+            _PAIRS,
+            C("held_bytes", "What one layer carries at the end of a row.", "bytes"),
+            C("source", "Measured on fresh rows, or from the record of its training."),
+            C("training_seed", "Seed of the training."),
+            C("rate", "Learning rate of the training."),
+            C("trained", "Whether it learned the task at all; if not, it says nothing."),
+            C("recall", "Share of questions at which the right value is the likeliest token."),
+            *_SPREAD, _N,
+        ]),
+        TableSchema("state_steps", "From each size of state to the next larger of its family.", [
+            C("family", "The mechanism."), _PAIRS,
+            C("small_bytes", "The smaller state.", "bytes"),
+            C("large_bytes", "The larger state.", "bytes"),
+            C("gain", "By how much the larger one recalls more."), *_SPREAD,
+        ]),
+        TableSchema("designs", "Several memories with a planted router against other designs.", [
+            C("against", "The other organism."), _PAIRS,
+            C("state_bytes", "State of the organism with the planted router.", "bytes"),
+            C("against_bytes", "State of the other one.", "bytes"),
+            C("gain", "By how much the planted router recalls more."), *_SPREAD,
+            C("seeds", "Trainings of each that the interval is over; 1: over rows."),
+        ]),
+        TableSchema("errors", "Error of an outer-product memory, by dimension.", [
+            C("rule", "How strongly items are stored."),
+            C("dimension", "Numbers in a vector."),
+            C("error", "Probability that an item that comes gets a wrong class, mean."),
+            *_SPREAD,
+            C("expected", "What the theory gives at this dimension."),
+            C("memories", "Memories that were drawn."),
+        ]),
+        TableSchema("slopes", "Slopes of the logarithm of the error over that of the dimension.", [
+            C("rule", "How strongly items are stored."),
+            C("span", "What the slope is fitted to."),
+            C("from_dimension", "The smallest dimension of the fit."),
+            C("to_dimension", "The largest dimension of the fit."),
+            C("slope", "The slope."),
+            C("low", "Lower end of its 95 % interval, memories drawn again."),
+            C("high", "Upper end of its 95 % interval, memories drawn again."),
+            C("expected", "The slope that the theory gives at these dimensions."),
+            C("limit", "The slope without end of dimensions; none where the error does not fall."),
+            C("distance", "Slope less limit."),
+        ]),
+        CLAIMS_TABLE,
+    ],
+    findings=[
+        F("recall", "Recall by number of pairs", _SHARE),
+        F("span", "Pairs of which half are recalled", "pairs"),
+        F("guess", "The same answers against random values of the row", _SHARE),
+        F("order", "Pairs read late and early", _SHARE),
+        F("gap", "Recall after a gap", _SHARE),
+        F("repeats", "What reading twice gains", _GAIN),
+        F("rebinding", "Keys that are bound again", _SHARE),
+        F("state_size", "Recall against bytes of state", "share of questions; steps"),
+        F("designs", "A planted router against other designs", _GAIN),
+        F("error_law", "How the error falls with the dimension", "exponent"),
+        F("law_trend", "How far single steps are from the limit", "exponent"),
+        F("equal_storage", "All items stored alike", "probability of a wrong class"),
+        CLAIMS_FINDING,
+    ],
+)  # fmt: skip
