@@ -112,7 +112,7 @@ RUNS: dict[str, tuple[str, str, dict[str, Any]]] = {
     "what-a-state-holds": (
         "organism/recall-mamba-16",
         "recurrent-state",
-        {"parts": ["reading", "pairs", "interference", "probes", "wiping"]},
+        {"parts": ["reading", "pairs", "interference", "probes", "fading", "wiping"]},
     ),
     "how-much-a-state-holds": ("organism/recall-mamba-16", "recall-capacity", {}),
     "pairs-in-a-prompt": ("smollm2-135m", "recall-capacity", {"parts": ["recall"]}),

@@ -191,6 +191,21 @@ class RewritePair(StateChange):
         return rewritten(state, key, value)
 
 
+@dataclass(frozen=True)
+class AddToState(StateChange):
+    """Add a value, such as the state that a prompt left, to renew what fades.
+
+    Args:
+        values: per layer, as in `SetState`.
+    """
+
+    values: dict[int, Tensor]
+
+    def state(self, state: Tensor, moment: Moment) -> Tensor:
+        added = SetState(self.values).state(torch.zeros_like(state), moment)
+        return state + added
+
+
 def rewritten(state: Tensor, key: Tensor, value: Tensor) -> Tensor:
     """States in which a key gives another value, as `RewritePair` says.
 

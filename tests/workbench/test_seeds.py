@@ -100,5 +100,10 @@ def test_what_ours_choose_is_in_their_sample_runs():
         result = Result.open(folder)
         for name, of in registry.get(result.analysis).choices.items():
             choices[name] = of(result)
-    assert set(choices) == {"context heads", "memory heads", "memorization heads"}
+    assert set(choices) == {
+        "context heads",
+        "memory heads",
+        "memorization heads",
+        "layers that store pairs",
+    }
     assert all(choices.values())

@@ -13,6 +13,7 @@ pair_edits.py        a pair erased or rewritten; pair_changes.py: over many rows
 fresh.py             a check: all wiped is a fresh prompt
 interference.py      what a question finds in a crowded state; forgotten.py: which pairs fail
 probes.py            what a linear probe finds; probe_tables.py: with its controls
+fading.py            how it fades behind other text, and whether renewing the state cures it
 wiping.py            where the answer is held
 schema.py            what tables, arrays and findings mean
 selections.py        what is looked at of a run

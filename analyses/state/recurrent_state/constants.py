@@ -22,6 +22,7 @@ TRACES = {
 
 CHANGES = {
     "rewrite": "the pair rewritten",
+    "transplant": "the state of a row with the new value",
     "erase": "the pair erased",
     "random": "a random rewrite of equal size",
     "wipe": "the whole state wiped",

@@ -42,6 +42,7 @@ def stages(model: InstrumentedModel, params: Params) -> dict[str, dict[str, Cost
         return found
     pairs = _rows(model, params, params.n_pairs, ASKED, params.rows)
     crowd = _rows(model, params, params.crowd, 8, params.rows)
+    sequences = params.rows * (1 if vocabulary_of(model).asks_all else ASKED)
     row = 0.0 if shown.row is None else float(shown.row.ids.numel())
     changes = len(layers) * len(CHANGES) * _CHANGED
     alone = 0 if shown.row is None else shown.row.n_pairs
@@ -60,6 +61,12 @@ def stages(model: InstrumentedModel, params: Params) -> dict[str, dict[str, Cost
                 forward=crowd * (1 + _WALK),
                 passes=crowd * (1 + _WALK) / (pair_rows.TOGETHER * 64),
                 bytes=_FLOAT * pair_rows.TOGETHER * 64 * model.card.d_vocab,
+            )
+        },
+        "fading": {
+            "fading": Cost(
+                forward=sum(pairs + sequences * gap for gap in params.gaps) * (3 + 2 * _WALK),
+                passes=(3 + 2 * _WALK) * len(params.gaps) * sequences / pair_rows.TOGETHER,
             )
         },
         "probes": {

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from analyses.state.recurrent_state import (
+    fading,
     forgotten,
     pair_changes,
     probe_tables,
@@ -52,6 +53,8 @@ def run(model: InstrumentedModel, params: Params, progress: Progress) -> Result:
         result.provenance.notes["pairs"] = shown.vocabulary.says
     if "reading" in parts:
         reading.read(result, model, shown.ids, layers, left["reading"])
+        if shown.row is not None and "shares" in result.arrays:
+            reading.add_needles(result, shown.row)
         reading_findings.add(result, model, unreadable)
         progress.checkpoint(result)
     if "pairs" in parts:
@@ -62,6 +65,8 @@ def run(model: InstrumentedModel, params: Params, progress: Progress) -> Result:
         progress.checkpoint(result)
     if "probes" in parts:
         probe_tables.measure(result, model, params, shown, layers, left["probes"])
+    if "fading" in parts:
+        fading.measure(result, model, params, shown, layers, left["fading"])
     if "wiping" in parts:
         wiping.measure(result, model, shown, layers, left["wiping"])
     progress(1.0, "Done")

@@ -55,10 +55,10 @@ def read(model: InstrumentedModel, rows: PairRows, layers: Sequence[int]) -> Row
 
 
 def state_behind_pairs(
-    inputs: KernelInputs, rows: PairRows
+    inputs: KernelInputs, rows: PairRows, pos: int | None = None
 ) -> Float[Tensor, "sequence state_head d_key d_value"]:
-    """What is held after the last token before anything is asked."""
-    *_, last = states_of(inputs.tokens(0, rows.end + 1))
+    """What is held after the last token before anything is asked, or after another token."""
+    *_, last = states_of(inputs.tokens(0, (rows.end if pos is None else pos) + 1))
     return last
 
 

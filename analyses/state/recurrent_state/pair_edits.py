@@ -3,7 +3,8 @@ all keys are asked for again.
 
 Rewriting puts in, under the key that the pair was written with, what the same row with another
 value holds there: S + k^T (v' − k S) / |k|². Its null is a change of rank one of the same size in
-every head, with key and value drawn at random.
+every head, with key and value drawn at random; what it could do at best is what the whole state of
+that other row does.
 """
 
 from __future__ import annotations
@@ -95,12 +96,14 @@ class Edits:
         state = state_behind_pairs(inputs, rows)
         if change == "wipe":
             return torch.zeros_like(state)
+        there = state_behind_pairs(self.altered.inputs[layer], self.altered.rows)
+        if change == "transplant":
+            return there
         sequence = torch.arange(len(state))
         pair = self.pair[rows.row_of_sequence()]
         key = inputs.k[sequence, rows.written(offset)[pair]]
         if change == "erase":
             return rewritten(state, key, state.new_zeros(*state.shape[:2], state.shape[3]))
-        there = state_behind_pairs(self.altered.inputs[layer], self.altered.rows)
         new = rewritten(state, key, (key[..., None, :] @ there)[..., 0, :])
         if change == "rewrite":
             return new

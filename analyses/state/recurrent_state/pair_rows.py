@@ -44,6 +44,7 @@ class PairRows:
         start: the first pair's key.
         stride: tokens from one key to the next.
         end: the last token before anything is asked.
+        pairs_end: the last token before a stretch of other text, where there is one.
     """
 
     keys: Int[Tensor, "row pair"]
@@ -54,6 +55,7 @@ class PairRows:
     start: int
     stride: int
     end: int
+    pairs_end: int = 0
 
     @property
     def n_rows(self) -> int:
@@ -126,6 +128,7 @@ def make(
     values: np.ndarray,
     rng: np.random.Generator,
     ask: int | None = None,
+    gap: int = 0,
 ) -> PairRows:
     """Rows of these pairs.
 
@@ -133,9 +136,11 @@ def make(
         keys, values: token ids, (row, pair).
         ask: for how many pairs of a row it is asked, the first among them; all by default, and
             always where one sequence asks for all.
+        gap: tokens of other text before anything is asked.
     """
     n, pairs = keys.shape
-    read = context(vocabulary, keys, values, GAP if vocabulary.asks_all else 0)
+    own = GAP if vocabulary.asks_all else 0
+    read = context(vocabulary, keys, values, own + gap)
     stride = 2 + len(vocabulary.between) + len(vocabulary.after)
     sequence, asked = np.full((n, pairs), _NOT), np.zeros((n, pairs), dtype=np.int64)
     if vocabulary.asks_all:
@@ -162,11 +167,17 @@ def make(
         start=len(vocabulary.beginning),
         stride=stride,
         end=read.shape[1] - 1,
+        pairs_end=read.shape[1] - 1 - gap,
     )
 
 
 def draw(
-    vocabulary: Vocabulary, pairs: int, rows: int, seed: int, ask: int | None = None
+    vocabulary: Vocabulary,
+    pairs: int,
+    rows: int,
+    seed: int,
+    ask: int | None = None,
+    gap: int = 0,
 ) -> PairRows:
     """Rows of pairs drawn at random; no key and no value stands twice in a row.
 
@@ -186,7 +197,7 @@ def draw(
     def some(pool: np.ndarray) -> np.ndarray:
         return rng.permuted(np.tile(pool, (rows, 1)), axis=1)[:, :pairs]
 
-    return make(vocabulary, some(vocabulary.keys), some(vocabulary.values), rng, ask)
+    return make(vocabulary, some(vocabulary.keys), some(vocabulary.values), rng, ask, gap)
 
 
 def typed(model: InstrumentedModel, vocabulary: Vocabulary, text: str, seed: int) -> PairRows:

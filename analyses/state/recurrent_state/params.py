@@ -49,6 +49,12 @@ class Params(BaseModel, frozen=True, extra="forbid"):
     sequences: int = Field(
         1200, ge=200, le=50_000, description="Rows that a probe is trained and tested on"
     )
+    gaps: list[int] = Field(
+        [0, 64, 256, 1024],
+        min_length=1,
+        max_length=12,
+        description="Tokens of other text between the pairs and the questions",
+    )
     layers: list[int] | None = Field(
         None, description="Recurrent layers to look at. Empty: all of them"
     )

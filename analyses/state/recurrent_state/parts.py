@@ -11,7 +11,7 @@ from workbench.parts import Part
 if TYPE_CHECKING:
     from hooks.model import InstrumentedModel
 
-Name = Literal["reading", "pairs", "interference", "probes", "wiping"]
+Name = Literal["reading", "pairs", "interference", "probes", "fading", "wiping"]
 
 
 def no_states_to_change(model: InstrumentedModel) -> str | None:
@@ -49,6 +49,13 @@ PARTS = [
         "What can be decoded",
         "Which of the past values a linear probe finds in the state, with its controls.",
         views=["Probes"],
+    ),
+    Part(
+        "fading",
+        "How it fades",
+        "How many pairs are recalled behind other text, and whether renewing the state cures it.",
+        unavailable_reason=no_states_to_change,
+        views=["Fading"],
     ),
     Part(
         "wiping",

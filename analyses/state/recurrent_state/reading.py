@@ -23,6 +23,7 @@ from workbench.heads import head_name
 if TYPE_CHECKING:
     import xarray as xr
 
+    from analyses.state.recurrent_state.pair_rows import PairRows
     from hooks.model import InstrumentedModel
     from hooks.recurrent.kernel_inputs import KernelInputs
     from workbench.progress import Progress
@@ -92,6 +93,39 @@ def read(
             values, dims = np.nan_to_num(matrices[name]), ("layer", "head", *of_name)
             result.arrays[name] = xr.DataArray(values, dims=dims, coords=of)
         _softmax_heads(result, model, ids, layers)
+
+
+def add_needles(result: Result, row: PairRows) -> None:
+    """For pairs that are shown: how much each question reads from its own pair, and from the others
+    on average, by head. A pair's tokens are those behind its key, up to the next pair's key.
+
+    Only of a row that asks for all pairs: of others the text that is shown holds one question.
+    """
+    import pandas as pd
+
+    shares = result.arrays["shares"]
+    width = range(1, row.stride + 1)
+    tokens = np.stack([row.written(offset).numpy() for offset in width], 1)  # (pair, token)
+    asked = [n for n in range(row.n_pairs) if int(row.sequence[0, n]) == 0]
+    rows = []
+    for layer in shares["layer"].values:
+        of_layer = shares.sel(layer=layer).values.astype("float64")
+        for head, share in enumerate(of_layer):
+            at = share[row.asked[0, asked].numpy()]  # (question, key)
+            per_pair = at[:, tokens].sum(-1)  # (question, pair)
+            own = per_pair[np.arange(len(asked)), asked]
+            others = (per_pair.sum(1) - own) / max(1, row.n_pairs - 1)
+            rows.append(
+                {
+                    "label": head_name(int(layer), head),
+                    "layer": int(layer),
+                    "head": head,
+                    "own": float(own.mean()),
+                    "others": float(others.mean()),
+                    "n": len(asked),
+                }
+            )
+    result.tables["needles"] = pd.DataFrame(rows)
 
 
 def _layers_with_matrices(inputs: dict[int, KernelInputs], n: int) -> list[int]:

@@ -52,6 +52,8 @@ def add(result: Result, model: InstrumentedModel, unreadable: Sequence[int]) -> 
             " decay and erasing: tokens overwrite each other."
         )
         result.add(Finding("lost", float(lost / written), says, unit="share of what is written"))
+    if "needles" in result.tables:
+        _needles(result)
     if "damage" in result.arrays:
         _worst_token(result)
     if unreadable:
@@ -61,6 +63,19 @@ def add(result: Result, model: InstrumentedModel, unreadable: Sequence[int]) -> 
             " recurrent too, but what their kernel is given cannot be read: they are left out."
         )
         result.add(Finding("left_out", float(len(unreadable)), says, unit="layers"))
+
+
+def _needles(result: Result) -> None:
+    """How much the questions read from their own pairs."""
+    rows = result.tables["needles"]
+    best = rows.loc[(rows["own"] - rows["others"]).idxmax()]
+    says = (
+        f"A question reads most from its own pair in {best['label']}: {percent(best['own'])} of"
+        f" what it reads comes from that pair's tokens, {percent(best['others'])} from another's"
+        f" (implicit attention, {int(best['n'])} question{'s' if best['n'] != 1 else ''})."
+    )
+    values = {"own": float(best["own"]), "others": float(best["others"])}
+    result.add(Finding("needle", values, says, unit="share of what is read"))
 
 
 def _worst_token(result: Result) -> None:

@@ -49,12 +49,22 @@ SCHEMA = Schema(
               " below zero where they take more than is written."),
             C("key_overlap", "Mean |cosine| of two tokens' keys.", title="overlap of keys"),
         ]),
+        TableSchema("needles", "What questions read from their own pair (implicit attention).", [
+            C("label", "The head, by layer and number.", title="head"),
+            _LAYER,
+            C("head", "Number of the head in its layer.", title="number"),
+            C("own", "Share that comes from the tokens of the pair that is asked for, from behind"
+              " its key to the next pair's.", title="own pair"),
+            C("others", "The same of the other pairs, on average.", title="any other pair"),
+            C("n", "Questions."),
+        ]),
         TableSchema("edits", "What changing one pair in one layer's state does to the answers.", [
             _ROWS,
             _LAYER,
             C("change", "`rewrite`: the pair's key gives the value of a row that has another one;"
-              " `erase`: it gives nothing; `random`: a change of rank one and of the size of the"
-              " rewrite, at random; `wipe`: the whole state is nothing."),
+              " `transplant`: the whole state of that row; `erase`: the key gives nothing;"
+              " `random`: a change of rank one and of the size of the rewrite, at random; `wipe`:"
+              " the whole state is nothing."),
             C("offset", "Tokens behind its key at which the pair is written.", "tokens"),
             C("n", "Changed pairs that had been recalled."),
             C("new", "Share of them that are now answered with the new value."),
@@ -115,6 +125,17 @@ SCHEMA = Schema(
             C("held_high", "Upper end."),
             C("margin", "Mean margin."),
         ]),
+        TableSchema("fading", "Recall behind a stretch of other text.", [
+            C("gap", "Tokens between the pairs and the questions.", "tokens"),
+            C("kind", "`recalled`: the model's answers; `held`: questions that read a vector"
+              " nearest to their value, in the layer where most do; `renewed`: answers where the"
+              " state behind the pairs is added to the states every some tokens; `renewed by"
+              " another`: the state of another row instead (control)."),
+            C("rate", "Share of questions."),
+            C("low", "Lower end of its 95 % interval (Wilson)."),
+            C("high", "Upper end."),
+            C("n", "Questions."),
+        ]),
         TableSchema("probes", "Linear probes for past values.", [
             _LAYER,
             C("lag", "How many pairs back; 0 is the last pair.", "pairs"),
@@ -155,6 +176,8 @@ SCHEMA = Schema(
         F("half_life", "Half-life of what a head holds, by decay alone", "tokens"),
         F("rank", "Effective rank of the fullest state", "directions"),
         F("lost", "What decay and erasing take, of what is written", "share of what is written"),
+        F("needle", "What a question reads from its own pair, in the best head",
+          "share of what is read"),
         F("worst_token", "What the worst token writes under earlier keys",
           "times what earlier tokens wrote"),
         F("left_out", "Recurrent layers that cannot be read", "layers"),
@@ -166,6 +189,7 @@ SCHEMA = Schema(
         F("held", "Pairs that the model recalls, and that its state still gives", "share of pairs"),
         F("foretold", "What tells pairs that fail", "AUC"),
         F("too_few_forgotten", "Pairs of the rarer kind", "pairs"),
+        F("fades", "Recall behind the longest gap, and with the state renewed", "share of pairs"),
         F("decoded", "What a probe finds above its best control", "share above the best control"),
         F("wiped", "What the answer loses at the worst place", "nats"),
     ],

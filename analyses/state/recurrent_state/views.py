@@ -22,7 +22,7 @@ def _changed(run: Result, pick: v.Pick) -> list[v.Item]:
     table = sel.answers_after(run, pick)
     return [
         draw.paragraph(sel.changed_words(run, pick)),
-        v.Table(table, "Answers. A row changes that pair", "prompt", "pair", of="answers"),
+        v.Table(table, "All pairs, asked for again", "prompt", "pair", of="answers"),
     ]
 
 
@@ -117,20 +117,24 @@ VIEWS = [
     ], first={"prompt": sel.chosen_pair}),
     v.View("Forgotten", needs="predictors", parts=[
         v.finding("held", "foretold", "too_few_forgotten"),
-        v.chart("lines", "forgotten", "age", _AGE, bands=_BANDS, ylim=(-0.03, 1.03),
-                xlabel="pairs read after it", ylabel="share of pairs",
-                title="By how many pairs were read after it"),
-        v.chart("intervals", sel.predictors, "what", "layer", unit="AUC above chance (0.5)",
-                title="What tells which pairs fail, held-out rows"),
+        v.row(
+            v.chart("lines", "forgotten", "age", _AGE, bands=_BANDS, ylim=(-0.03, 1.03),
+                    xlabel="pairs read after it", ylabel="share of pairs",
+                    title="By how many pairs were read after it"),
+            v.chart("intervals", sel.predictors, "what", "layer", unit="AUC above chance (0.5)",
+                    title="What tells which pairs fail, held-out rows"),
+            widths=(420, 420),
+        ),
         v.chart("curves", sel.margins, "pos", "margin", "pair", level={"forgotten below": 0.0},
                 xlabel="token", ylabel="margin (cosine)", needs="margins", height=360,
                 title="The row that is shown: what each pair's question would read"),
         v.on("prompt", _damage, needs="margins"),
-        v.table("pairs", "The pairs that are shown. A row chooses one", picks="prompt", by="pair"),
+        v.table("pairs", "The pairs that are shown", picks="prompt", by="pair"),
         v.table("predictors", "What tells pairs that fail"),
     ], first={"prompt": sel.chosen_pair}),
     v.View("Reading", needs="shares", first={"pos": sel.chosen_pos, "head": sel.head_in("shares")},
            otherwise="the text is longer than what is shown token by token", parts=[
+        v.finding("needle"),
         v.says(schema.SHARES),
         v.key_pad(sel.places("shares"), sel.reads_most),
         v.row(
@@ -146,6 +150,7 @@ VIEWS = [
             ),
             widths=(0, 420), sticky=True,
         ),
+        v.table("needles", "What questions read, by head", order=["-own"], picks="head"),
         v.show(lambda run: v.picture("pattern_grid", run.arrays["patterns"],
                                      title="Softmax attention of the other layers"),
                needs="patterns"),
@@ -194,6 +199,13 @@ VIEWS = [
     ], first={"layer": lambda run, pick: pick.selection.layer
               if pick.selection.layer in sel.probe_layers(run).values()
               else next(iter(sel.probe_layers(run).values()))}),
+    v.View("Fading", needs="fading", parts=[
+        v.finding("fades"),
+        v.chart("curves", "fading", "gap", "rate", "kind", scale="doublings", percent=True,
+                interval=("low", "high"), xlabel="tokens of other text behind the pairs",
+                ylabel="pairs (%)", title="Recall behind other text", height=360),
+        v.table("fading"),
+    ]),
     v.View("Wiping", needs="wiping", parts=[
         v.finding("wiped"),
         v.on(["layer", "pos"], lambda run, pick: v.Clicks(

@@ -47,6 +47,8 @@ def test_a_run_says_where_pairs_are_and_that_answers_follow() -> None:
     assert found["decoded"].values["lag_3"] > 0
     assert whole().provenance.notes["best layer"] == "0"
     assert {"not_recalled", "too_few_forgotten"}.isdisjoint(found)
+    needles = whole().tables["needles"].set_index("label").loc["L0H1"]
+    assert needles["own"] > needles["others"]
 
 
 def test_shares_are_implicit_attention_and_wiping_is_the_sweep() -> None:
@@ -69,12 +71,24 @@ def test_a_saved_run_opens_and_every_view_is_drawn(tmp_path: Path) -> None:
     run = runs.open_run(str(tmp_path / "run"))
     views = bound(recurrent_state.VIEWS, run, recurrent_state.SCHEMA)
     assert list(views) == [
-        "Pairs", "Forgotten", "Reading", "Ledger", "Damage", "Spectrum", "Probes", "Wiping",
+        "Pairs", "Forgotten", "Reading", "Ledger", "Damage", "Spectrum", "Probes", "Fading", "Wiping",
     ]  # fmt: skip
+    views.pop("Fading")  # that part was not run
     for title, view in views.items():
         still = " ".join(map(str, view.still()))
         assert "The run was stopped" not in still, title
         assert "cannot be drawn" not in still, title
+
+
+def test_what_fades_is_cured_by_the_own_state_alone() -> None:
+    run = ran(
+        wb.load("organism/recall-mamba-16"), parts=["fading"], rows=12, gaps=[0, 512], n_pairs=4
+    )
+    rates = run.tables["fading"].set_index(["gap", "kind"])["rate"]
+    assert rates[0, "recalled"] > 0.9
+    assert rates[512, "recalled"] < rates[0, "recalled"] - 0.2
+    assert rates[512, "renewed"] > 0.9
+    assert rates[512, "renewed by another"] < 0.2
 
 
 def test_a_pair_that_is_typed_is_changed_one_by_one() -> None:

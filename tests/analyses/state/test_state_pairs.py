@@ -122,11 +122,12 @@ def test_answers_follow_a_rewritten_pair_and_nothing_follows_at_random() -> None
     assert offset == 2  # the short convolution joins key and value one token after the value
     found = {
         change: edits.apply(recall(), 0, change, offset, 0)
-        for change in ("rewrite", "erase", "random", "wipe")
+        for change in ("rewrite", "transplant", "erase", "random", "wipe")
     }
     was = found["rewrite"].was_right
     assert was.float().mean() > 0.8
     assert found["rewrite"].says_new[was].float().mean() >= 0.9
+    assert found["transplant"].says_new[was].float().mean() >= 0.9
     assert found["random"].says_new[was].float().mean() < 0.1
     assert found["erase"].says_own[was].float().mean() < 0.1
 
