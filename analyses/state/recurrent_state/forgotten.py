@@ -52,7 +52,7 @@ def measure(
         half: pair_rows.draw(vocabulary, pairs, max(2, params.rows // 2), params.seed * 10 + n, 8)
         for n, half in ((3, CHOSEN_ON), (4, HELD_OUT))
     }
-    asked: dict[tuple[str, int], interference.Questions] = {}
+    asked: dict[tuple[str, int], interference.QuestionReads] = {}
     offsets: dict[int, int] = {}
     for n, (half, rows) in enumerate(halves.items()):
         seen = []
@@ -80,7 +80,7 @@ def measure(
         _over_time(result, model, shown.row, best, offsets[best], windows[best])
 
 
-def _joined(seen: Sequence[RowsRead], layer: int, offset: int) -> interference.Questions:
+def _joined(seen: Sequence[RowsRead], layer: int, offset: int) -> interference.QuestionReads:
     first, parts = 0, []
     for one in seen:
         parts.append(interference.ask(one, layer, offset, first))
@@ -89,7 +89,7 @@ def _joined(seen: Sequence[RowsRead], layer: int, offset: int) -> interference.Q
 
 
 def _rows(
-    half: str, layer: int, out: interference.Questions, margin: torch.Tensor
+    half: str, layer: int, out: interference.QuestionReads, margin: torch.Tensor
 ) -> list[dict[str, Any]]:
     """A row for each predictor."""
     fails = ~out.right.numpy()
@@ -115,7 +115,7 @@ def _rows(
     return rows
 
 
-def _by_age(out: interference.Questions, margin: torch.Tensor) -> pd.DataFrame:
+def _by_age(out: interference.QuestionReads, margin: torch.Tensor) -> pd.DataFrame:
     """By how many pairs came later: recall, and whether the state still gives the value."""
     import pandas as pd
 
@@ -146,7 +146,7 @@ def _add_finding(
     table: pd.DataFrame,
     best: int,
     pairs: int,
-    out: interference.Questions,
+    out: interference.QuestionReads,
     margin: torch.Tensor,
 ) -> None:
     at = table[(table["rows"] == HELD_OUT) & (table["layer"] == best)].set_index("predictor")

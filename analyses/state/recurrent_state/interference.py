@@ -31,7 +31,7 @@ _WEIGHTS = 64 * 2**20  # bytes of implicit attention in double precision, held a
 
 
 @dataclass(frozen=True)
-class Questions:
+class QuestionReads:
     """What the questions of some rows find in one layer.
 
     Attributes:
@@ -72,7 +72,7 @@ class Questions:
         return max(self.windows(), key=lambda w: float((self.margins(w) > 0).float().mean()))
 
 
-def ask(seen: RowsRead, layer: int, offset: int, first_row: int = 0) -> Questions:
+def ask(seen: RowsRead, layer: int, offset: int, first_row: int = 0) -> QuestionReads:
     """What the questions find; no pass of the model.
 
     Args:
@@ -85,7 +85,7 @@ def ask(seen: RowsRead, layer: int, offset: int, first_row: int = 0) -> Question
     pair = torch.arange(rows.n_pairs).expand_as(rows.keys)[where]
     tokens = torch.stack([rows.written(n)[pair] for n in rows.offsets], 1)
     found, own = _read(inputs, sequence, asked, tokens)
-    return Questions(
+    return QuestionReads(
         row + first_row,
         pair,
         seen.right[where],
@@ -201,7 +201,7 @@ def _lengths_written(seen: RowsRead, layer: int) -> Tensor:
     return torch.stack(found, 1)
 
 
-def joined(parts: Sequence[Questions]) -> Questions:
+def joined(parts: Sequence[QuestionReads]) -> QuestionReads:
     """Several parts of the rows as one."""
-    names = list(Questions.__dataclass_fields__)
-    return Questions(*(torch.cat([getattr(part, name) for part in parts]) for name in names))
+    names = list(QuestionReads.__dataclass_fields__)
+    return QuestionReads(*(torch.cat([getattr(part, name) for part in parts]) for name in names))

@@ -270,6 +270,23 @@ def probes_at(run: Result, layer: int) -> pd.DataFrame:
     return table[table["layer"] == layer]
 
 
+def memories(run: Result) -> pd.DataFrame:
+    """What silencing each memory leaves, with words for bars."""
+    rows = run.tables["memories"]
+    return rows.assign(
+        name=[f"layer {r.layer}, memory {r.memory}" for r in rows.itertuples()], n=rows["own_n"]
+    ).rename(
+        columns={
+            "own_after": "its own pairs",
+            "own_low": "its own pairs_low",
+            "own_high": "its own pairs_high",
+            "other_after": "all others",
+            "other_low": "all others_low",
+            "other_high": "all others_high",
+        }
+    )
+
+
 def wiping_layer(run: Result, pick: Pick) -> int:
     """The chosen layer, else the one where wiping takes most."""
     layers = [int(n) for n in run.arrays["wiping"]["layer"].values]

@@ -175,7 +175,7 @@ def test_what_a_question_reads_is_the_state_under_its_query_and_its_own_part_the
 
 def test_a_margin_is_above_zero_where_the_own_part_is_what_is_found() -> None:
     part = torch.eye(4)[:, None]
-    questions = interference.Questions(
+    questions = interference.QuestionReads(
         torch.tensor([0, 0, 0, 1]),
         torch.tensor([0, 1, 2, 0]),
         torch.ones(4).bool(),
