@@ -56,6 +56,7 @@ SMALL = {
         "dimensions": [32, 64],
         "items": 200,
         "memories": 3,
+        "trainings": 2,
     },
 }
 """Parameters of a small run, by analysis; those that parts need are set."""
@@ -67,6 +68,16 @@ FEWER = {"NEUTRAL": 8, "KEEP_NEUTRAL": 2, "KEEP_MEMORIZED": 3, "OTHERS": 12, "RA
 """Passages beside those that are asked for, of paragraph memorization: what is measured, and what
 is stated for it.
 """
+OF_SMALL_MODELS = {
+    "head_sets.HEADS": (1, 2),
+    "head_sets.CONTEXTS": (2, 8),
+    "head_sets.EXAMPLES": (2, 4, 60),
+    "head_sets.STEPS": 60,
+    "chain_order.LAYERS": (1,),
+    "chain_order.STEPS": 4,
+    "chain_order.EVERY": 2,
+}
+"""Sizes of the small models that recall capacity trains."""
 OURS = [a for a in registry.all_analyses()[0] if a.package == registry.OURS]
 PARTS = [(a.name, part.name) for a in OURS for part in a.parts if a.name in SMALL]
 
@@ -80,6 +91,8 @@ def _on_an_organism(monkeypatch):
     for module in ("costs", "experiment"):
         for name, count in FEWER.items():
             monkeypatch.setattr(f"analyses.weights.paragraph_memorization.{module}.{name}", count)
+    for name, value in OF_SMALL_MODELS.items():
+        monkeypatch.setattr(f"analyses.state.recall_capacity.{name}", value)
     few = corpus.documents("train")[:300]
     every = corpus.documents
     monkeypatch.setattr(corpus, "documents", lambda name: few if name == "train" else every(name))

@@ -110,10 +110,10 @@ def lines(
     height: int = 300,
     **more: Any,
 ) -> hv.Overlay:
-    """Curves with a point at every measured value.
+    """Curves with a point at every measured value, and straight lines between these.
 
     Args:
-        frame: rows without a value on any curve are left out.
+        frame: x, and a column for each curve, NaN where that was not measured.
         series: column to its colour, or to (name in the legend, colour); that is the column's own
             by default.
         xlabel: the name of the column `x` by default.
@@ -130,7 +130,9 @@ def lines(
     for column, drawn in series.items():
         said, hue = (column, drawn) if isinstance(drawn, str) else drawn
         name, kind = style.plain(said), (dash or {}).get(column, "solid")
-        data = list(zip(frame[x].astype(float), frame[column].astype(float), strict=True))
+        # A curve goes on over places where only other curves were measured.
+        known = frame.dropna(subset=[column])
+        data = list(zip(known[x].astype(float), known[column].astype(float), strict=True))
         points += [(*at, name, hue) for at in data]
         if bands and column in bands:
             parts.append(_band(frame, x, bands[column], hue))

@@ -15,7 +15,7 @@ from analyses.claims import (
     say_claims,
     verdict_of,
 )
-from analyses.measures.statistics import sign
+from analyses.measures.statistics import sign, wilson
 from analyses.state.recall_capacity.constants import MEASURED, RULES
 from analyses.state.recall_capacity.error_laws import NEAR, TOP
 from analyses.state.recall_capacity.findings import points
@@ -24,7 +24,10 @@ from workbench.wording import percent
 if TYPE_CHECKING:
     from workbench.result import Result
 
-PAPERS = "Arora et al. 2023 (Zoology), Arora et al. 2024 (Just read twice), Cabannes et al. 2023"
+PAPERS = (
+    "Arora et al. 2023 (Zoology), Arora et al. 2024 (Just read twice), Cabannes et al. 2023,"
+    " Mahdavi et al. 2023 and Banino et al. 2020 (MEMO)"
+)
 ABOUT = (
     f"Statements of {PAPERS}, each beside what this run measured: on its own model, and on stored"
     " organisms of two layers and width 64. A statement that fails here may hold at other sizes."
@@ -116,7 +119,47 @@ def _best(result: Result) -> Measured:
     )
 
 
-_RECALL, _LAWS = "Recall of pairs", "Outer-product memory"
+def _heads(result: Result) -> Measured:
+    finding = result.findings["heads"]
+    if not isinstance(finding.interval, tuple):
+        return NOT_MEASURED
+    low, high = finding.interval
+    slope = finding.values["value"]
+    grows = PART if sign(low, high) else FAILS
+    return Measured(
+        f"H^{slope:.2f}",
+        REPLICATES if abs(slope - 1) <= NEAR else grows,
+        f"95 % over trainings: {low:.2f} to {high:.2f}",
+    )
+
+
+def _context(result: Result) -> Measured:
+    table = result.tables["head_capacity"]
+    heads = table.loc[table["context"] == table["context"].min(), "heads"].iloc[0]
+    mine = table[table["heads"] == heads].sort_values("context")
+    few, many = mine.iloc[0], mine.loc[mine["capacity"].idxmax()]
+    return Measured(
+        f"{few.capacity:.0f} examples with {few.context}, {many.capacity:.0f} with {many.context}"
+        " tokens of context",
+        verdict_of([True if few.high < many.low else None]),
+        f"95 % over trainings: to {few.high:.0f}, from {many.low:.0f}",
+    )
+
+
+def _direct_first(result: Result) -> Measured:
+    values = result.findings["chains"].values
+    first, known = int(values["direct_first"]), int(values["trainings"])
+    if not known:
+        return NOT_MEASURED
+    low, high = wilson(first, known)
+    return Measured(
+        f"direct first in {first} of {known} trainings",
+        verdict_of([sign(low, high, 0.5)]),
+        f"95 % over trainings: {percent(low)} to {percent(high)}",
+    )
+
+
+_RECALL, _LAWS, _SMALL = "Recall of pairs", "Outer-product memory", "Small models"
 CLAIMS = [
     Claim(
         "A model with a state of fixed size recalls more the larger the state",
@@ -158,9 +201,24 @@ CLAIMS = [
         "the best for random vectors, up to logarithms (Cabannes)",
         _best, _LAWS, needs="errors",
     ),
+    Claim(
+        "The largest set of examples that a layer of attention fits grows with its heads as H",
+        "proportional to H (Mahdavi)",
+        _heads, _SMALL, needs="head_capacity",
+    ),
+    Claim(
+        "It grows with the tokens of context, up to the numbers of a head",
+        "proportional to the smaller of the two (Mahdavi)",
+        _context, _SMALL, needs="head_capacity",
+    ),
+    Claim(
+        "Along a chain of associations the direct answer is learned before an indirect one",
+        "indirect answers need more steps of attention (MEMO)",
+        _direct_first, _SMALL, needs="chain_steps",
+    ),
 ]  # fmt: skip
 
 
 def add_claims(result: Result) -> None:
     """The table `claims`, and how many hold."""
-    say_claims(result, CLAIMS, PAPERS)
+    say_claims(result, CLAIMS, "five papers on associative memory")

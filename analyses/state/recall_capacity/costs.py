@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from analyses.measures.pair_questions import of_task, too_few_words, vocabulary_of
+from analyses.state.recall_capacity.chain_order import LAYERS, STEPS
 from analyses.state.recall_capacity.measure import BATCH
 from analyses.state.recall_capacity.params import Params
 from analyses.state.recall_capacity.recall import middle, rebound, repeated
@@ -18,6 +19,8 @@ _NUMBER = 4  # bytes
 _ORGANISM = 3e-5  # seconds that a small organism takes for a token
 _OPENING = 0.3  # … and to be opened
 _ITEM = 1.3e-8  # seconds for an item and a dimension of an outer-product memory
+_SET = 9e-5  # seconds for a head, a token of context and a step of the layers of heads
+_CHAIN = 0.02  # … for a layer and a step on chains
 _EXPECTED = 0.4  # … for what the theory says of one dimension
 
 
@@ -38,6 +41,8 @@ def stages(model: InstrumentedModel, params: Params) -> dict[str, dict[str, Cost
         "state_size": {
             "organisms": Cost(seconds=len(organisms()) * (_OPENING + _ORGANISM * tokens))
         },
+        "heads": {"sets": Cost(seconds=params.trainings * _heads())},
+        "chains": {"chains": Cost(seconds=params.trainings * _CHAIN * STEPS * sum(LAYERS))},
         "outer_product": {
             "memories": Cost(
                 bytes=2.0 * _NUMBER * params.items * max(params.dimensions),
@@ -45,6 +50,14 @@ def stages(model: InstrumentedModel, params: Params) -> dict[str, dict[str, Cost
             )
         },
     }
+
+
+def _heads() -> float:
+    """Seconds of one training of every layer of heads."""
+    from analyses.state.recall_capacity.head_sets import STEPS as steps
+    from analyses.state.recall_capacity.head_sets import grid
+
+    return steps * _SET * sum(heads * context for heads, context in grid())
 
 
 def _rows(params: Params) -> int:

@@ -35,6 +35,16 @@ def run(model: InstrumentedModel, params: Params, progress: Progress) -> Result:
         progress.checkpoint(result)
     if "outer_product" in wanted:
         error_laws.measure(result, params, stage["memories"])
+        progress.checkpoint(result)
+    if "heads" in wanted:
+        from analyses.state.recall_capacity import head_sets
+
+        head_sets.measure(result, params, stage["sets"])
+        progress.checkpoint(result)
+    if "chains" in wanted:
+        from analyses.state.recall_capacity import chain_order
+
+        chain_order.measure(result, params, stage["chains"])
     claims.add_claims(result)
     progress(1.0, "Done")
     return result

@@ -47,6 +47,9 @@ class Params(BaseModel, frozen=True, extra="forbid"):
         10_000, ge=100, le=200_000, description="Items that the outer-product memory has to store"
     )
     memories: int = Field(24, ge=3, le=200, description="Outer-product memories of each dimension")
+    trainings: int = Field(
+        3, ge=2, le=20, description="Seeds under which small models are trained (heads, chains)"
+    )
     seed: int = Field(0, ge=0, le=2**31 - 1, description="Seed of the rows and of the memories")
 
     @field_validator("pairs")

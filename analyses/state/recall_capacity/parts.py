@@ -9,7 +9,7 @@ from workbench.parts import Part
 if TYPE_CHECKING:
     from hooks.model import InstrumentedModel
 
-Name = Literal["recall", "state_size", "outer_product"]
+Name = Literal["recall", "state_size", "outer_product", "heads", "chains"]
 
 
 def _too_few_words(model: InstrumentedModel) -> str | None:
@@ -40,6 +40,20 @@ PARTS = [
         "How the error of the simplest memory, a sum of outer products, falls with its dimension,"
         " beside the theory.",
         views=["Outer product"],
+    ),
+    Part(
+        "heads",
+        "Heads as memory",
+        "How the largest set of random examples that a layer of attention fits grows with its"
+        " heads and its context.",
+        views=["Heads"],
+    ),
+    Part(
+        "chains",
+        "Chains of associations",
+        "Whether small transformers that read A–B and B–C answer B from A before C from A, by"
+        " their number of layers.",
+        views=["Chains"],
     ),
 ]
 DEFAULT: list[Name] = ["recall", "state_size", "outer_product"]

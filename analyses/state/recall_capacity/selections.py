@@ -15,7 +15,7 @@ from analyses.state.recall_capacity import outer_product as outer
 from analyses.state.recall_capacity.constants import MEASURED, RULES
 from workbench.draw import colour
 from workbench.draw.long_tables import HUES
-from workbench.wording import percent
+from workbench.wording import counted, percent
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -237,6 +237,53 @@ def live_margins(run: Result, pick: Pick) -> dict[str, Any]:
     frame = pd.DataFrame(rows, columns=["rank", "right", "margin"])
     where = f"d = {pick['dimension']:,}, {n:,} items, exponent {pick['exponent']:g}"
     return {"frame": frame, "where": f"{where}, {RULES[pick['rule']]}"}
+
+
+# -- small models ----------------------------------------------------------------------------------
+
+HEAD_TICKS = [(float(k), str(2**k)) for k in range(6)]
+EXAMPLE_TICKS = [(float(k), f"{2**k:,}") for k in range(3, 12)]
+
+
+def by_heads(run: Result) -> pd.DataFrame:
+    """Capacity by heads on scales of doublings, beside one head's times the heads."""
+    return _capacity(run, "heads")
+
+
+def by_context(run: Result) -> pd.DataFrame:
+    """Capacity by tokens of context, on scales of doublings."""
+    return _capacity(run, "context")
+
+
+def _capacity(run: Result, by: str) -> pd.DataFrame:
+    import pandas as pd
+
+    table = run.tables["head_capacity"]
+    other = "context" if by == "heads" else "heads"
+    most = (
+        table[other].value_counts().idxmax()
+        if by == "heads"
+        else table.loc[table["context"] == table["context"].min(), "heads"].iloc[0]
+    )
+    mine = table[(table[other] == most) & (table["capacity"] > 0)].sort_values(by)
+    logs = np.log2(mine[by].astype(float))
+    parts = [pd.DataFrame({"log_capacity": np.log2(mine["capacity"]), "curve": "measured"})]
+    if by == "heads" and len(mine):
+        first = math.log2(mine["capacity"].iloc[0]) - logs.iloc[0]
+        parts.append(
+            pd.DataFrame({"log_capacity": first + logs, "curve": "one head's, times heads"})
+        )
+    return pd.concat([part.assign(**{f"log_{by}": logs}) for part in parts], ignore_index=True)
+
+
+def chains(run: Result) -> pd.DataFrame:
+    """Mean recall over trainings along training, with layers and links in words."""
+    means = run.tables["chains"].groupby(["layers", "links", "step"])["recall"].mean().reset_index()
+    words = {1: "direct", 2: "over 2 links", 3: "over 3 links"}
+    return means.assign(
+        model=[counted(layers, "layer") for layers in means["layers"]],
+        distance=means["links"].map(words),
+    )
 
 
 RANKS = [(float(k), f"{10**k:,}") for k in range(6)]

@@ -15,6 +15,7 @@ _recall = partial(
     v.chart, "curves", ylabel="pairs recalled (%)", ylim=(-3.0, 103.0), percent=True,
     interval=("low", "high"),
 )  # fmt: skip
+_sizes = partial(v.chart, "curves", ylabel="examples", yticks=sel.EXAMPLE_TICKS)
 _ANSWERS = {"new": colour.CONTEXT, "old": colour.MEMORY, "other": colour.OTHER}
 _NOT_RUN = "the part {!r} was not run"
 
@@ -109,5 +110,28 @@ VIEWS = [
         v.table(sel.top_slopes, "Slopes", of="slopes"),
         v.table("errors"),
     ], otherwise=_NOT_RUN.format("outer_product")),
+    v.View("Heads", needs="head_capacity", parts=[
+        v.finding("heads", "context_length"),
+        _sizes(
+            sel.by_heads, "log_heads", "log_capacity", "curve", xlabel="heads",
+            title="Largest set fitted, by heads (both axes logarithmic)", xticks=sel.HEAD_TICKS,
+        ),
+        _sizes(
+            sel.by_context, "log_context", "log_capacity", "curve", xlabel="tokens of context",
+            title="Largest set fitted, by tokens of context (both axes logarithmic)",
+            xticks=sel.HEAD_TICKS,
+        ),
+        v.table("head_capacity"),
+        v.table("head_sets", "Every set"),
+    ], otherwise=_NOT_RUN.format("heads")),
+    v.View("Chains", needs="chains", parts=[
+        v.finding("chains"),
+        v.chart(
+            "curves", sel.chains, "step", "recall", "distance", per="model", percent=True,
+            ylim=(-3.0, 103.0), xlabel="training step", ylabel="right answers (%)",
+            title="{}: answers along a chain (%)",
+        ),
+        v.table("chain_steps", "When each distance was learned"),
+    ], otherwise=_NOT_RUN.format("chains")),
     claims_view(claims.CLAIMS, claims.ABOUT),
 ]  # fmt: skip

@@ -9,6 +9,7 @@ import pytest
 
 from workbench.draw import scatter, style
 from workbench.draw.figure import render
+from workbench.draw.long_tables import curves
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -101,3 +102,11 @@ def test_a_histogram_shows_every_count() -> None:
     both(drawn)
     assert drawn.dframe()["y1"].tolist() == [3, 0, 5]
     assert "4 to 8" in set(drawn.dframe()["between"])
+
+
+def test_a_curve_goes_on_over_places_where_only_others_were_measured():
+    rows = [("a", 1, 0.1), ("a", 4, 0.4), ("b", 2, 0.5), ("b", 3, 0.6)]
+    frame = pd.DataFrame(rows, columns=["of", "x", "y"])
+    drawn = curves(frame, "x", "y", "of", title="Two curves", ylabel="y")
+    found = {el.label: el.array().tolist() for el in drawn if isinstance(el, hv.Curve)}
+    assert found == {"a": [[1, 0.1], [4, 0.4]], "b": [[2, 0.5], [3, 0.6]]}

@@ -1,0 +1,136 @@
+"""Chains of associations: A goes with B, B with C; B is asked for from A (direct), and C from A
+(indirect, the inference of MEMO, Banino et al. 2020).
+
+Small transformers of one to four layers are trained on rows of chains, asked for the first, second
+and third link alike from the first step on; what is watched is which is learned first, and whether
+a model with few layers learns the later ones at all.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+LINKS = 3
+"""Links of a chain, and how far away the farthest answer is."""
+CHAINS = (1, 2)
+"""Chains in a row: one at first, more once the present ones are learned."""
+ENTITIES = 32
+LEARNED = 0.8
+"""Share of right answers from which a distance counts as learned."""
+WIDTH, HEADS = 64, 2
+_ROWS = 64  # of a step
+_RATE, _WARMUP = 3e-3, 50
+_MEASURED = 512  # rows
+
+
+@dataclass(frozen=True)
+class Learned:
+    """A training, measured along the way on rows of most chains.
+
+    Attributes:
+        curve: (step, share of right answers for each number of links).
+    """
+
+    layers: int
+    seed: int
+    curve: list[tuple[int, tuple[float, ...]]]
+
+
+def rows(count: int, chains: int, generator: torch.Generator) -> tuple[torch.Tensor, torch.Tensor]:
+    """Rows of chains, cut into pairs in any order, then a question for every start and distance.
+
+    A question is the token of a distance and the entity to start from; the answer is not written.
+
+    Returns:
+        ids (row, token) and labels of the same shape, -100 where nothing is asked.
+    """
+    nodes = torch.rand(count, ENTITIES, generator=generator).argsort(1)[:, : chains * (LINKS + 1)]
+    nodes = nodes.view(count, chains, LINKS + 1)
+    pairs = torch.stack([nodes[:, :, :-1], nodes[:, :, 1:]], -1).flatten(1, 2)
+    order = torch.rand(count, pairs.shape[1], generator=generator).argsort(1)
+    pairs = pairs.gather(1, order[..., None].expand_as(pairs)).flatten(1)
+    asked = [
+        (nodes[:, chain, start], distance, nodes[:, chain, start + distance])
+        for chain in range(chains)
+        for start in range(LINKS)
+        for distance in range(1, LINKS - start + 1)
+    ]
+    start, answer = (torch.stack([one[n] for one in asked], 1) for n in (0, 2))  # type: ignore[misc]
+    distance = torch.tensor([one[1] for one in asked]).expand_as(start) + ENTITIES - 1
+    order = torch.rand(start.shape, generator=generator).argsort(1)
+    questions = torch.stack([distance, start], -1)
+    questions = questions.gather(1, order[..., None].expand_as(questions)).flatten(1)
+    labels = torch.stack([torch.full_like(answer, -100), answer.gather(1, order)], -1).flatten(1)
+    ids = torch.cat([pairs, questions], 1)
+    return ids, torch.cat([torch.full_like(pairs, -100), labels], 1)
+
+
+def _model(layers: int) -> Any:
+    from transformers import LlamaConfig, LlamaForCausalLM
+
+    return LlamaForCausalLM(
+        LlamaConfig(
+            vocab_size=ENTITIES + LINKS,
+            hidden_size=WIDTH,
+            intermediate_size=2 * WIDTH,
+            num_hidden_layers=layers,
+            num_attention_heads=HEADS,
+            num_key_value_heads=HEADS,
+            max_position_embeddings=256,
+            tie_word_embeddings=True,
+            bos_token_id=None,
+            eos_token_id=None,
+            pad_token_id=None,
+        )
+    )
+
+
+def recall(model: Any, seed: int) -> tuple[float, ...]:
+    """Share of right answers for each distance, on rows of most chains."""
+    ids, labels = rows(_MEASURED, CHAINS[-1], torch.Generator().manual_seed(seed))
+    with torch.no_grad():
+        given = model(input_ids=ids, use_cache=False).logits.argmax(-1)
+    right, asked = given == labels, labels != -100
+    distance = torch.roll(ids, 1, 1) - ENTITIES + 1  # stands before what is asked from
+    return tuple(
+        float(right[asked & (distance == links)].float().mean()) for links in range(1, LINKS + 1)
+    )
+
+
+def train(
+    layers: int, seed: int, steps: int, every: int, report: Callable[[float], None]
+) -> Learned:
+    """Train one model, and measure it every so many steps."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        model = _model(layers)
+    generator = torch.Generator().manual_seed(seed)
+    optimizer = torch.optim.AdamW(model.parameters(), lr=_RATE, weight_decay=0.1)
+    level, curve = 0, [(0, recall(model, seed))]
+    for step in range(steps):
+        chains = CHAINS[int(torch.randint(level + 1, (), generator=generator))]
+        ids, labels = rows(_ROWS, chains, generator)
+        for group in optimizer.param_groups:
+            falling = 0.5 * (1 + math.cos(math.pi * step / steps))
+            group["lr"] = _RATE * min(1.0, (step + 1) / _WARMUP) * falling
+        logits = model(input_ids=ids, use_cache=False).logits
+        asked = labels != -100
+        loss = torch.nn.functional.cross_entropy(logits[asked], labels[asked])
+        optimizer.zero_grad()
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        optimizer.step()
+        # A model whose layers do not suffice for far links is not kept at the fewest chains: half
+        # of the questions are direct.
+        right = float((logits[asked].argmax(-1) == labels[asked]).float().mean())
+        if chains == CHAINS[level] and right > 0.6 and level < len(CHAINS) - 1:
+            level += 1
+        if (step + 1) % every == 0:
+            curve.append((step + 1, recall(model, seed)))
+        report(step / steps)
+    return Learned(layers, seed, curve)
