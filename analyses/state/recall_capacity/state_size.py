@@ -51,8 +51,14 @@ def family_of(name: str) -> str:
 
 
 def organisms() -> list[Organism]:
-    """Those that come with the workbench and were trained on pairs."""
-    return [one for name, one in shipped().items() if name.startswith(PREFIX)]
+    """Those that come with the workbench and were trained on pairs, no key of which is rebound."""
+    every = [one for name, one in shipped().items() if name.startswith(PREFIX)]
+    known = [record.read(one.folder) for one in every]
+    return [
+        one
+        for one, its in zip(every, known, strict=True)
+        if its is not None and its.task == "pairs"
+    ]
 
 
 def measure(result: Result, params: Params, progress: Progress) -> None:
