@@ -11,6 +11,7 @@ recall.py          one model: number, order, gap, repeats, binding again
 state_size.py      all stored organisms: recall against bytes of state
 outer_product.py   a memory that is a sum of outer products, and its theory
 error_laws.py      its error over dimensions, fitted
+memories.py        a hybrid without its attention, and without its state
 head_capacity.py   layers of attention on sets of random examples (head_sets.py: over heads)
 chains.py          transformers on chains of associations (chain_order.py: which link is first)
 claims.py          what of the papers holds here

@@ -134,6 +134,14 @@ SCHEMA = Schema(
             C("limit", "The slope without end of dimensions; none where the error does not fall."),
             C("distance", "Slope less limit."),
         ]),
+        TableSchema("memories", "Recall of a model with attention and state, each taken away.", [
+            _PAIRS, C("condition", "What was taken away."), *_RATES, _GUESS,
+        ]),
+        TableSchema("learning_steps", "When each training of the organisms went on.", [
+            C("model", "The organism."), _PAIRS,
+            C("training_seed", "Seed of the training."), C("rate", "Learning rate."),
+            C("step", "Training step from which rows of so many pairs were read."),
+        ]),
         TableSchema("head_sets", "Sets of random examples that layers were trained on.", [
             C("heads", "Heads of the layer."),
             C("context", "Random vectors that an example has besides its query.", "tokens"),
@@ -179,6 +187,8 @@ SCHEMA = Schema(
         F("error_law", "How the error falls with the dimension", "exponent"),
         F("law_trend", "How far single steps are from the limit", "exponent"),
         F("equal_storage", "All items stored alike", "probability of a wrong class"),
+        F("memories", "Recall without attention or state", _SHARE),
+        F("mimetic", "Steps to learn from a mimetic start", "training steps"),
         F("heads", "Sets that a layer of attention fits, by heads", "exponent"),
         F("context_length", "Sets that a layer of attention fits, by context", "examples"),
         F("chains", "Direct and indirect answers along chains", "share of questions; trainings"),

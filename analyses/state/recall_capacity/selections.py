@@ -68,7 +68,15 @@ def by_gap(run: Result) -> pd.DataFrame:
 
 def by_reading(run: Result) -> pd.DataFrame:
     """Recall of the same rows read once and twice, as means with intervals, in percent."""
-    table = run.tables["by_reading"]
+    return _in_percent(run.tables["by_reading"])
+
+
+def memories(run: Result) -> pd.DataFrame:
+    """Recall with and without each memory, as means with intervals, in percent."""
+    return _in_percent(run.tables["memories"])
+
+
+def _in_percent(table: pd.DataFrame) -> pd.DataFrame:
     return table.assign(
         row=[f"{pairs} pairs" for pairs in table["pairs"]],
         mean=100 * table["recall"],

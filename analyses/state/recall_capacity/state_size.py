@@ -29,6 +29,10 @@ DESIGNS = "mom"
 """Organisms whose names begin so differ in how one budget of state is divided."""
 
 
+MIMETIC = "-mimetic"
+"""Organisms whose names end so began with weights that act like linear attention."""
+
+
 @dataclass(frozen=True)
 class Stored:
     """A stored organism: what it is called here, what is recorded of it, what it recalls now.
@@ -67,6 +71,7 @@ def measure(result: Result, params: Params, progress: Progress) -> None:
     _add_steps(result, found)
     _add_state_size(result, found)
     _add_designs(result, found)
+    _add_learning(result, found)
 
 
 def _measured(organism: Organism, params: Params, progress: Progress) -> Stored | None:
@@ -287,3 +292,43 @@ def _over_seeds(one: Stored, other: Stored, pairs: int) -> tuple[float, tuple[fl
         return (*one.answers[pairs].less(other.answers[pairs]), 1)
     gains = np.array([mine[seed] - theirs[seed] for seed in shared])
     return (*mean_interval(gains), len(shared))
+
+
+def _add_learning(result: Result, found: list[Stored]) -> None:
+    """Table of when every training learned, and what a mimetic start does to that (Trockman et al.
+    2024, "Mimetic initialization helps state space models learn to recall").
+    """
+    import pandas as pd
+
+    rows = [
+        {
+            "model": one.name,
+            "pairs": pairs,
+            "training_seed": training.seed,
+            "rate": training.rate,
+            "step": step,
+        }
+        for one in found
+        for training in one.record.trainings
+        for pairs, step in training.reached.items()
+        if step
+    ]
+    columns = ["model", "pairs", "training_seed", "rate", "step"]
+    table = pd.DataFrame(rows, columns=columns)
+    result.tables["learning_steps"] = table
+    names = {one.name: one for one in found}
+    words, values = [], dict[str, float]()
+    for name, one in names.items():
+        default = names.get(name.removesuffix(MIMETIC))
+        if not name.endswith(MIMETIC) or default is None:
+            continue
+        for label, stored in (("mimetic", one), ("default", default)):
+            reached = stored.record.trainings[0].reached
+            most = max(reached)
+            values[label] = float(reached[most])
+            words.append(
+                f"{stored.name} is ready for rows of {most} pairs after {reached[most]:,} steps"
+            )
+    if words:
+        says = f"From the two starts, one training each: {', '.join(words)}."
+        result.add(Finding("mimetic", values, says, unit="training steps"))

@@ -208,3 +208,13 @@ def test_claims_follow_the_numbers():
     assert claims._attention(result).verdict == "cannot be told"
     everything = told(made_up("attention", 512, [1.0], grows=True))
     assert claims._attention(everything).verdict == "replicates"
+
+
+def test_a_mimetic_start_is_compared_with_the_default_one():
+    result = Result(NAME)
+    state_size._add_learning(result, [made_up("mamba-16", 8192, [0.6])])
+    assert "mimetic" not in result.findings
+    pair = [made_up("mamba-16", 8192, [0.6]), made_up("mamba-16-mimetic", 8192, [0.7])]
+    state_size._add_learning(result, pair)
+    assert result.findings["mimetic"].values == {"mimetic": 9, "default": 9}
+    assert set(result.tables["learning_steps"]["step"]) == {9}
