@@ -216,6 +216,31 @@ def linear_rule(given: dict[str, Any]) -> KernelCall:
     return KernelCall(inputs, lambda outcome: outcome, lambda o: o, result)
 
 
+def diagonal(given: dict[str, Any]) -> KernelCall:
+    """S4D: every channel is a head with a state of d_state × 1, written to and read the same way at
+    every token.
+    """
+    signal, before = given["signal"], given["initial_state"]
+    ones = torch.ones(*signal.shape, 1, device=signal.device)
+    inputs = KernelInputs(
+        q=given["read"].float().expand(*signal.shape, -1),
+        k=given["write"].float().expand(*signal.shape, -1),
+        v=signal.float()[..., None],
+        beta=ones,
+        step=ones[..., None],
+        rate=given["log_decay"].float()[..., None],
+        initial=None if before is None else before.float(),
+    )
+
+    def outputs(outcome: Any) -> tuple[Tensor, Tensor | None]:
+        return outcome[0][..., None], outcome[1]
+
+    def result(o: Tensor, last: Tensor) -> Any:
+        return o[..., 0].to(signal.dtype), last if given["output_final_state"] else None
+
+    return KernelCall(inputs, outputs, lambda o: o, result)
+
+
 def rg_lru(given: dict[str, Any]) -> KernelCall:
     """RG-LRU: a number per channel; what is written is the gated input."""
     x, before = given["hidden_states"], given["recurrent_states"]
@@ -351,6 +376,7 @@ FILE_KERNELS: tuple[tuple[frozenset[str], Callable[[dict[str, Any]], KernelCall]
     (frozenset({"hidden_states", "dt", "A", "B", "C", "chunk_size"}), mamba2_chunks),
     (frozenset({"query", "key", "value", "g", "beta"}), delta_rule),
     (frozenset({"query", "key", "value", "write"}), linear_rule),
+    (frozenset({"signal", "log_decay", "write", "read"}), diagonal),
     (frozenset({"time_decay", "time_first", "key", "value"}), rwkv),
 )
 """Arguments by which a kernel is known that stands as a function in a family's file."""

@@ -18,6 +18,7 @@ from workbench.errors import BadInput
 from workbench.organisms.recall import task
 from workbench.state_lm import kernels
 from workbench.state_lm.configuration import AS_BEFORE, NO_MEMORY, StateLMConfig
+from workbench.state_lm.diagonal import channel_kernels
 from workbench.state_lm.modeling import StateLMForCausalLM
 
 ROUTES = [NO_MEMORY, *(key % 3 for key in range(1, 128)), *[AS_BEFORE] * 128]
@@ -38,6 +39,8 @@ KINDS: dict[str, dict[str, Any]] = {
         "shared_memory": True,
     },
     "additive": {"rule": "additive", "num_memories": 2},
+    "s4d": {"mixer": "s4d", "state_size": 4, "num_hidden_layers": 2},
+    "lstm": {"mixer": "lstm", "num_hidden_layers": 2},
 }
 
 
@@ -164,7 +167,7 @@ def test_it_is_saved_and_opens_like_any_model(tmp_path: Path) -> None:
 def test_settings_that_make_no_model_are_refused(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="a route for each"):
         StateLMConfig(router="planted")
-    for wrong in ({"router": "hashed"}, {"rule": "oja"}):
+    for wrong in ({"router": "hashed"}, {"rule": "oja"}, {"mixer": "gru"}):
         with pytest.raises(ValueError, match=next(iter(wrong.values()))):
             StateLMForCausalLM(StateLMConfig(**wrong))
     model = built()
@@ -173,8 +176,14 @@ def test_settings_that_make_no_model_are_refused(tmp_path: Path) -> None:
     task.make_tokenizer().save_pretrained(tmp_path)
     with pytest.raises(BadInput, match="oja"):
         wb.load(tmp_path)
-    with pytest.raises(ValueError, match="token ids"):
-        built("planted")(inputs_embeds=torch.zeros(1, 3, 64))
+
+
+def test_a_planted_router_knows_embeddings_without_their_tokens() -> None:
+    model, ids = built("planted"), some_ids()
+    with torch.no_grad():
+        embedded = model.get_input_embeddings()(ids)
+        got = model(inputs_embeds=embedded + 1e-4, use_cache=False).logits
+    torch.testing.assert_close(got, logits_of(model, ids), rtol=0.1, atol=0.01)
 
 
 def test_the_loss_is_that_of_the_next_token() -> None:
@@ -190,9 +199,16 @@ def test_the_workbench_reads_and_changes_its_states(kind: str) -> None:
     prompt = "k1 v3 k2 v5 . . k7 v8 k1 . k2"
     lines = wb.contract(model, prompt)
     assert not [str(line) for line in lines if not line.holds()]
-    assert {"implicit attention", "steps", "write"} <= {line.name for line in lines}
+    assert {"steps", "restored"} <= {line.name for line in lines}
+    if kind == "lstm":  # its gates look at what was read from the state: no kernel says it all
+        with pytest.raises(BadInput, match="captured but not changed"):
+            wb.change_state(model, wb.WipeState()).__enter__()
+        return
+    assert {"implicit attention", "write"} <= {line.name for line in lines}
     config = model.module.config
     heads = (config.num_memories + config.shared_memory) * config.num_heads
+    if kind == "s4d":
+        heads = config.hidden_size
     assert wb.implicit_attention(model, prompt).sizes["state_head"] == heads
     ids = torch.tensor([model.tokens(prompt)])
     before = logits_of(model.module, ids)
@@ -203,3 +219,32 @@ def test_the_workbench_reads_and_changes_its_states(kind: str) -> None:
     with wb.change_state(model, wb.WipeState(), heads=[0], positions=[7]):
         part = logits_of(model.module, ids)
     torch.testing.assert_close(part[:, :8], before[:, :8])
+
+
+def test_the_lstm_is_torchs() -> None:
+    model, x = built("lstm"), torch.randn(2, 9, 64)
+    mixer = model.model.layers[0].mixer
+    torchs = torch.nn.LSTM(64, 64, batch_first=True)
+    order = [0, 1, 3, 2]  # torch has the candidate before the output gate
+
+    def sorted_rows(weight: Tensor) -> Tensor:
+        return weight.unflatten(0, (4, 64))[order].flatten(0, 1)
+
+    with torch.no_grad():
+        torchs.weight_ih_l0.copy_(sorted_rows(mixer.in_proj.weight))
+        torchs.weight_hh_l0.copy_(sorted_rows(mixer.recurrent.weight))
+        torchs.bias_ih_l0.copy_(sorted_rows(mixer.in_proj.bias))
+        torchs.bias_hh_l0.zero_()
+        torch.testing.assert_close(mixer(x, None), mixer.out_proj(torchs(x)[0]))
+
+
+def test_implicit_attention_of_s4d_is_its_kernel() -> None:
+    model = built("s4d")
+    loaded = wb.load((model, task.make_tokenizer()))
+    mixer = model.model.layers[1].mixer
+    log_decay, write = mixer.discrete()
+    kernel = channel_kernels(log_decay, write, mixer.read, 6).detach()
+    maps = wb.implicit_attention(loaded, "k1 v3 . k2 v5 k4", layers=1, form="raw").values[0]
+    for lag in range(6):
+        along = torch.tensor(maps).diagonal(-lag, 1, 2)
+        torch.testing.assert_close(along, kernel[:, lag : lag + 1].expand_as(along))

@@ -52,7 +52,12 @@ def _row(organism: Organism) -> dict[str, Any]:
 
     found: dict[str, Any]
     if (recall := record.read(organism.folder)) is not None:
-        found = {"recall": recall.recall, "state_bytes": recall.state_bytes, "grows": recall.grows}
+        found = {
+            "recall": recall.recall,
+            "task": recall.task,
+            "state_bytes": recall.state_bytes,
+            "grows": recall.grows,
+        }
     else:
         entries = ledger.read(organism.folder).entries
         found = {
@@ -72,6 +77,8 @@ def _row(organism: Organism) -> dict[str, Any]:
 def _known(row: dict[str, Any]) -> str:
     if "recall" in row:
         shares = (f"{percent(share)} of {pairs}" for pairs, share in row["recall"].items())
+        if row["task"] == "delay":
+            return f"recalled after so many tokens: {', '.join(shares)}"
         return f"pairs recalled: {', '.join(shares)}"
     return f"{row['passages']} passages, {row['twins']:,} twins, {len(row['steps'])} steps"
 
@@ -145,7 +152,12 @@ def _train_recall(family: str, place: Path, seed: int, as_json: bool) -> None:
 
     with bar() as progress:
         found = train_into(family, seed, place, progress)
-    row = {"name": f"{RECALL}{family}", "path": str(place), "recall": found.recall}
+    row = {
+        "name": f"{RECALL}{family}",
+        "path": str(place),
+        "recall": found.recall,
+        "task": found.task,
+    }
     if as_json:
         print_json(row)
         return

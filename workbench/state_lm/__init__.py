@@ -1,10 +1,11 @@
 """A small language model of our own whose layers keep nothing but states, as `transformers` wants
 its models: mixtures of memories (Du et al. 2025), of one memory too, with a gated delta rule or
-without decay and erasure.
+without decay and erasure; S4D; LSTM.
 
 Its settings                               -> configuration.py
 How states are written and read            -> kernels.py
 Memories, and the router between them      -> memories.py, routers.py
+S4D and LSTM                               -> diagonal.py, lstm.py
 The model around them                      -> modeling.py
 """
 

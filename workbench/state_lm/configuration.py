@@ -16,6 +16,8 @@ class StateLMConfig(PreTrainedConfig):
     """Layers of a mixer that keeps states, and an MLP.
 
     Args:
+        mixer: "memories", "s4d" or "lstm"; what follows is of memories but for `state_size`.
+        state_size: of "s4d", numbers per channel.
         rule: how a state is written: "gated_delta" (Yang et al. 2024) or "additive" (linear
             attention without normaliser: no decay, nothing is erased).
         num_heads, key_dim, value_dim: each memory has so many states of key_dim × value_dim.
@@ -37,6 +39,8 @@ class StateLMConfig(PreTrainedConfig):
         hidden_size: int = 64,
         intermediate_size: int = 128,
         num_hidden_layers: int = 1,
+        mixer: str = "memories",
+        state_size: int = 16,
         rule: str = "gated_delta",
         num_heads: int = 1,
         key_dim: int = 16,
@@ -59,6 +63,8 @@ class StateLMConfig(PreTrainedConfig):
         self.hidden_size = hidden_size
         self.intermediate_size = intermediate_size
         self.num_hidden_layers = num_hidden_layers
+        self.mixer = mixer
+        self.state_size = state_size
         self.rule = rule
         self.num_heads = num_heads
         self.key_dim = key_dim

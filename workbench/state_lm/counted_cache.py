@@ -34,6 +34,16 @@ class CountedCache(DynamicCache):
     def update_recurrent_state(
         self, recurrent_states: Tensor, layer_idx: int, *args: Any, **more: Any
     ) -> Any:
+        read = more.pop("n_tokens", None)  # said by layers without a convolution
         if layer_idx == 0:
-            self.n_read, self._reading = self.n_read + self._reading, 1
+            self.n_read += self._reading if read is None else read
+            self._reading = 1
         return super().update_recurrent_state(recurrent_states, layer_idx, *args, **more)
+
+    def state_before(self, layer_idx: int) -> Tensor | None:
+        """A layer's state, of layers without a convolution, on which transformers' own relies."""
+        layer: Any = self.layers[layer_idx]
+        if not layer.is_recurrent_states_initialized[0]:
+            return None
+        state: Tensor = layer.recurrent_states[0]
+        return state

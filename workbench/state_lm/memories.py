@@ -71,7 +71,7 @@ class MemoryMixer(nn.Module):
     def forward(
         self,
         hidden_states: Tensor,
-        input_ids: Tensor | None = None,
+        input_ids: Tensor,
         mask: Tensor | None = None,
         cache: Any = None,
     ) -> Tensor:
@@ -97,9 +97,7 @@ class MemoryMixer(nn.Module):
         out: Tensor = self.out_proj(self.norm(mixed, gate).flatten(2))
         return out
 
-    def _weights(
-        self, x: Tensor, input_ids: Tensor | None, mask: Tensor | None, cache: Any
-    ) -> Tensor:
+    def _weights(self, x: Tensor, input_ids: Tensor, mask: Tensor | None, cache: Any) -> Tensor:
         """Of every memory, the shared one last, (batch, pos, memory)."""
         if self.router is None:
             return x.new_ones(*x.shape[:2], self.all_memories)

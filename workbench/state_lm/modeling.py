@@ -13,7 +13,11 @@ from transformers.modeling_outputs import CausalLMOutputWithPast
 
 from workbench.state_lm.configuration import StateLMConfig
 from workbench.state_lm.counted_cache import CountedCache
+from workbench.state_lm.diagonal import DiagonalMixer
+from workbench.state_lm.lstm import LSTMMixer
 from workbench.state_lm.memories import MemoryMixer
+
+MIXERS = {"memories": MemoryMixer, "s4d": DiagonalMixer, "lstm": LSTMMixer}
 
 
 class StateLMMLP(nn.Module):
@@ -31,20 +35,27 @@ class StateLMMLP(nn.Module):
         return out
 
 
+def _mixer(config: StateLMConfig, layer: int) -> nn.Module:
+    """Raises ValueError where the kind is unknown."""
+    if config.mixer not in MIXERS:
+        raise ValueError(f"mixer must be one of {', '.join(MIXERS)}, not {config.mixer!r}")
+    return MIXERS[config.mixer](config, layer)
+
+
 class StateLMLayer(nn.Module):
     """Mixer and MLP, each behind a norm and added to the residual stream."""
 
     def __init__(self, config: StateLMConfig, layer: int) -> None:
         super().__init__()
         self.mixer_norm = nn.RMSNorm(config.hidden_size, config.rms_norm_eps)
-        self.mixer = MemoryMixer(config, layer)
+        self.mixer = _mixer(config, layer)
         self.mlp_norm = nn.RMSNorm(config.hidden_size, config.rms_norm_eps)
         self.mlp = StateLMMLP(config)
 
     def forward(
         self,
         hidden_states: Tensor,
-        input_ids: Tensor | None = None,
+        input_ids: Tensor,
         mask: Tensor | None = None,
         past_key_values: Any = None,
     ) -> Tensor:
@@ -70,6 +81,8 @@ class StateLMPreTrainedModel(PreTrainedModel):
             dt = torch.empty_like(module.dt_bias).uniform_(math.log(1e-3), math.log(0.1)).exp()
             nn.init.zeros_(module.dt_bias).add_(dt + torch.log(-torch.expm1(-dt)))
             nn.init.uniform_(module.A_log, 1, 4).log_()
+        if isinstance(module, DiagonalMixer | LSTMMixer):
+            module.start()
 
 
 class StateLMModel(StateLMPreTrainedModel):
@@ -93,6 +106,8 @@ class StateLMModel(StateLMPreTrainedModel):
     ) -> Tensor:
         """The residual stream behind the last norm, (batch, pos, hidden)."""
         x: Tensor = self.embed_tokens(input_ids) if inputs_embeds is None else inputs_embeds
+        if input_ids is None:
+            input_ids = self.nearest_tokens(x)
         mask = None
         if attention_mask is not None and not bool(attention_mask.all()):
             mask = attention_mask[:, -x.shape[1] :].bool()
@@ -100,6 +115,13 @@ class StateLMModel(StateLMPreTrainedModel):
             x = layer(x, input_ids=input_ids, mask=mask, past_key_values=past_key_values)
         out: Tensor = self.norm(x)
         return out
+
+    @torch.no_grad()
+    def nearest_tokens(self, embeddings: Tensor) -> Tensor:
+        """The tokens whose embeddings are nearest, (batch, pos): those that a planted router takes
+        embeddings for that come without tokens (gradients along a path).
+        """
+        return torch.cdist(embeddings, self.embed_tokens.weight.to(embeddings)).argmin(-1)
 
 
 class StateLMForCausalLM(StateLMPreTrainedModel, GenerationMixin):

@@ -33,12 +33,10 @@ class PlantedRouter(nn.Module):
     def forward(
         self,
         hidden_states: Tensor,
-        input_ids: Tensor | None = None,
+        input_ids: Tensor,
         mask: Tensor | None = None,
         cache: Any = None,
     ) -> Tensor:
-        if input_ids is None:
-            raise ValueError("A planted router reads token ids; give input_ids, no inputs_embeds.")
         own = self.table[input_ids]
         own = (own if mask is None else own * mask[..., None]).transpose(1, 2)
         if cache is not None:  # with the last token's route before it
@@ -62,7 +60,7 @@ class LearnedRouter(nn.Module):
     def forward(
         self,
         hidden_states: Tensor,
-        input_ids: Tensor | None = None,
+        input_ids: Tensor,
         mask: Tensor | None = None,
         cache: Any = None,
     ) -> Tensor:

@@ -19,11 +19,13 @@ import workbench as wb
 from workbench import cli
 from workbench.errors import BadInput
 from workbench.organisms import DATA, shipped
-from workbench.organisms.recall import record, task
+from workbench.organisms.recall import delay, record, task
 from workbench.organisms.recall import train as training
 from workbench.organisms.recall.families import FAMILIES
+from workbench.organisms.recall.rows import make_rows, tokenizer_for
 from workbench.organisms.recall.train import Trained
 from workbench.progress import Progress
+from workbench.state_lm import lstm
 
 
 @given(
@@ -110,6 +112,23 @@ def test_pairs_that_do_not_fit_are_refused(pairs: int, length: int, passes: int)
         task.make(1, pairs, length, torch.Generator(), passes=passes)
 
 
+@given(st.integers(1, 40), st.integers(1, 30), st.integers(0, 2**31))
+@settings(deadline=None, max_examples=30)
+def test_a_delayed_question_asks_for_the_one_value_of_its_row(
+    wait: int, spare: int, seed: int
+) -> None:
+    made = delay.make_delayed(6, wait, wait + spare, torch.Generator().manual_seed(seed))
+    for row in range(6):
+        ids, (start, stop) = made.ids[row], (int(made.written[row]), int(made.asked[row]))
+        assert stop - start == wait
+        assert ids[start] == made.values[row] == made.labels[row, stop]
+        assert ids[stop] == delay.QUESTION
+        assert int((ids != delay.FILLER).sum()) == 2
+        assert int((made.labels[row] != task.NOT_ASKED).sum()) == 1
+    with pytest.raises(BadInput, match="does not fit"):
+        delay.make_delayed(1, wait, wait, torch.Generator())
+
+
 def test_its_tokenizer_reads_words() -> None:
     tokenizer = task.make_tokenizer()
     assert tokenizer("k1 v0 k127 v127 .")["input_ids"] == [1, 128, 127, 255, 0]
@@ -120,12 +139,14 @@ def test_its_tokenizer_reads_words() -> None:
 @pytest.mark.parametrize("name", FAMILIES)
 def test_every_family_can_learn(name: str) -> None:
     torch.manual_seed(0)
-    model = FAMILIES[name].make()
-    batch = task.make(2, 4, 16, torch.Generator().manual_seed(0))
+    family = FAMILIES[name]
+    model = family.make()
+    batch = make_rows(family, 2, 4, 0, torch.Generator().manual_seed(0))
     logits = model(input_ids=batch.ids, use_cache=False).logits
-    assert logits.shape == (2, 16, task.VOCABULARY)
+    words = len(tokenizer_for(family))
+    assert logits.shape == (*batch.ids.shape, words)
     loss = torch.nn.functional.cross_entropy(logits.flatten(0, 1), batch.labels.flatten())
-    assert loss.item() == pytest.approx(math.log(task.VOCABULARY), abs=1.5)
+    assert loss.item() == pytest.approx(math.log(words), abs=1.5)
     loss.backward()
     for parameter_name, parameter in model.named_parameters():
         assert parameter.grad is not None, parameter_name
@@ -189,11 +210,13 @@ def test_the_command_trains_one_and_refuses_a_folder_that_holds_something(
     assert "recall-attention" in capsys.readouterr().err
 
 
+FORGETFUL = {"window", "delta-8", "forgetting-delta", "forgetting-additive"}
+"""Those that do not recall nine of ten of 4 pairs in rows of 64 tokens, most of them filler."""
 SHIPPED = [name for name in FAMILIES if f"organism/recall-{name}" in shipped()]
 
 
-def test_some_ship() -> None:
-    assert {"attention", "mamba-8", "mamba-16", "mamba-32"} <= set(SHIPPED)
+def test_every_family_ships() -> None:
+    assert set(FAMILIES) - set(SHIPPED) <= {"hybrid", "delay-s4d", "mamba-16-mimetic"}
 
 
 @pytest.mark.parametrize("name", SHIPPED)
@@ -212,7 +235,10 @@ def check(name: str, *, rows: int, off: float) -> None:
     assert organism.bytes < 1_500_000
     found = record.read(organism.folder)
     assert found is not None
-    assert found.state_bytes == FAMILIES[name].state_bytes
+    family = FAMILIES[name]
+    assert (found.state_bytes, found.grows, found.active_bytes, found.task) == (
+        *(family.state_bytes, family.grows, family.active_bytes, family.task),
+    )
     model = wb.load(organism.name)
     again = training.measure(
         model.module, FAMILIES[name], seed=found.trainings[0].seed + 1, rows=rows
@@ -229,14 +255,96 @@ def test_what_ships_has_learned() -> None:
         found = record.read(shipped()[f"organism/recall-{name}"].folder)
         assert found is not None
         assert found.trainings[0].has_learned
-        assert found.recall[4] > 0.9
+        assert found.recall[4] > (0.4 if name in FORGETFUL else 0.9), name
 
 
-def test_recall_of_many_pairs_rises_with_the_state() -> None:
-    at_32 = [
-        found.recall[32]
-        for size in (8, 16, 32)
-        if (found := record.read(shipped()[f"organism/recall-mamba-{size}"].folder))
-    ]
-    assert len(at_32) == 3
-    assert at_32[0] + 0.1 < at_32[1] < at_32[2] - 0.1
+def recall_of(name: str, pairs: int) -> float:
+    found = record.read(shipped()[f"organism/recall-{name}"].folder)
+    assert found is not None
+    return found.recall[pairs]
+
+
+@pytest.mark.parametrize(("family", "pairs"), [("mamba", 32), ("delta", 32), ("delta", 16)])
+def test_recall_of_many_pairs_rises_with_the_state(family: str, pairs: int) -> None:
+    small, middle, large = (recall_of(f"{family}-{size}", pairs) for size in (8, 16, 32))
+    assert small + 0.1 < middle < large - 0.1
+
+
+def test_with_attention_nothing_is_forgotten_and_with_a_window_most_is() -> None:
+    for pairs in training.SIZES:
+        assert recall_of("attention", pairs) > 0.95
+    assert recall_of("window", 32) < 0.2
+
+
+def answers(model: wb.InstrumentedModel, rows: task.Rows) -> torch.Tensor:
+    """The likeliest token where each pair is asked for, (row, pair)."""
+    with torch.no_grad():
+        logits = model.module(input_ids=rows.ids, use_cache=False).logits
+    best: torch.Tensor = logits.argmax(-1).gather(1, rows.asked)
+    return best
+
+
+@pytest.mark.parametrize("pairs", [8, 16])
+def test_a_silent_memory_takes_its_keys_with_it_and_no_others(pairs: int) -> None:
+    """The truth of the planted router: the keys of a memory are known, and its state alone holds
+    them.
+    """
+    model = wb.load("organism/recall-mom-planted")
+    rows = task.make(64, pairs, 64, torch.Generator().manual_seed(1))
+    memory_of = rows.keys % 4
+    before = answers(model, rows) == rows.values
+    for memory in range(4):
+        with wb.change_state(model, wb.WipeState(), heads=[memory]):
+            after = answers(model, rows) == rows.values
+        own = memory_of == memory
+        assert before[own].float().mean() > 0.8
+        assert after[own].float().mean() <= 0.05
+        assert abs(float(after[~own].float().mean() - before[~own].float().mean())) < 0.05
+    weights = wb.capture(model, "k5 v1 . k8", sites="router_weights")["router_weights"].values[0, 0]
+    assert weights.tolist() == [[0, 1, 0, 0], [0, 1, 0, 0], [0, 0, 0, 0], [1, 0, 0, 0]]
+
+
+def test_what_erases_answers_with_the_last_value_and_what_adds_up_less_often() -> None:
+    rows = task.make(64, 16, 80, torch.Generator().manual_seed(1), rebound=8)
+    rebound = rows.replaced != task.NOT_ASKED
+    live, stale = {}, {}
+    for rule in ("delta", "additive"):
+        got = answers(wb.load(f"organism/recall-forgetting-{rule}"), rows)
+        live[rule] = float((got == rows.values)[rebound].float().mean())
+        stale[rule] = float((got == rows.replaced)[rebound].float().mean())
+    assert live["delta"] > live["additive"] + 0.2
+    assert stale["delta"] < 0.02 < stale["additive"]
+
+
+def test_the_gates_of_the_lstm_open_at_the_value_and_hold_it() -> None:
+    model = wb.load("organism/recall-delay-lstm")
+    rows = delay.make_delayed(64, 24, 40, torch.Generator().manual_seed(1))
+    gates: list[torch.Tensor] = []
+    handle = model.module.model.layers[0].mixer.gates.register_forward_hook(
+        lambda module, args, output: gates.append(output)
+    )
+    answers_of_delay(model, rows)
+    handle.remove()
+    (each,) = gates  # (row, pos, gate, number)
+    change = each[:, :, lstm.INPUT] * each[:, :, lstm.CANDIDATE].abs()
+    at_value = change[torch.arange(64), rows.written].mean()
+    waiting = torch.stack([change[r, w + 2 : w + 24].mean() for r, w in enumerate(rows.written)])
+    assert at_value > 2 * waiting.mean()
+
+
+def answers_of_delay(model: wb.InstrumentedModel, rows: delay.DelayedRows) -> torch.Tensor:
+    """Whether the likeliest token at the question is the value, (row)."""
+    with torch.no_grad():
+        logits = model.module(input_ids=rows.ids, use_cache=False).logits
+    right: torch.Tensor = logits[torch.arange(len(logits)), rows.asked].argmax(-1) == rows.values
+    return right
+
+
+@pytest.mark.parametrize("name", ["lstm"])
+def test_what_is_recalled_after_a_delay_was_in_the_value_alone(name: str) -> None:
+    model = wb.load(f"organism/recall-delay-{name}")
+    rows = delay.make_delayed(64, 16, 24, torch.Generator().manual_seed(1))
+    assert answers_of_delay(model, rows).float().mean() > 0.9
+    without = rows.ids.clone()
+    without[torch.arange(64), rows.written] = delay.FILLER
+    assert answers_of_delay(model, replace(rows, ids=without)).float().mean() < 0.3

@@ -5,8 +5,10 @@ Each reads pairs of a key and a value, and is then asked for the values of keys,
 differ in where the pairs can be: in a KV cache, in the last tokens of a window, in a state of a
 known number of bytes.
 
-The rows they read, and the truth about them  -> task.py
-Which models there are                        -> families.py
+Rows of pairs, and the truth about them       -> task.py
+Rows of delayed recall                        -> delay.py
+Which models there are, and what they read    -> families.py, rows.py
+The models before they are trained            -> untrained.py
 How one is trained, and how well it recalls   -> train.py
 Train all again                               -> build.py
 """

@@ -8,9 +8,7 @@ the others the numbers. Every training is kept as it is done, so a stop costs th
 from __future__ import annotations
 
 import argparse
-import json
 import shutil
-from dataclasses import asdict
 from pathlib import Path
 
 import torch
@@ -76,9 +74,7 @@ def build(name: str, seeds: int, work: Path) -> record.Record:
     shutil.rmtree(target, ignore_errors=True)
     shutil.copytree(work / name / f"seed-0-rate-{best.rate:g}", target)
     trainings = [best, *others, *(one for one in tried if one is not best)]
-    said = json.loads((target / record.FILE).read_text(encoding="utf-8"))
-    said["trainings"] = [asdict(one) for one in trainings]
-    (target / record.FILE).write_text(json.dumps(said, indent=1) + "\n", encoding="utf-8")
+    record.write(trainings, name, target)
     found = record.read(target)
     assert found is not None
     return found

@@ -9,11 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 from workbench.organisms.recall import untrained
 from workbench.organisms.recall.untrained import LAYERS, WIDTH
 
+Task = Literal["pairs", "rebound", "delay"]
 WINDOW = 16
 _FLOAT = 4
 
@@ -33,7 +34,8 @@ class Family:
             that it is routed to. None is all.
         rates: learning rates that are tried on the first seed.
         steps: of training.
-        rebinds: whether half of the keys of a row are rebound, so that forgetting is needed.
+        task: what its rows are: pairs; pairs half of whose keys are rebound, so that forgetting is
+            needed; one value that is asked for after a delay.
     """
 
     description: str
@@ -43,7 +45,7 @@ class Family:
     steps: int
     grows: bool = False
     active_bytes: int | None = None
-    rebinds: bool = False
+    task: Task = "pairs"
 
 
 def _delta(size: int, steps: int) -> Family:
@@ -51,44 +53,59 @@ def _delta(size: int, steps: int) -> Family:
         f"gated delta rule, two states of {size} × {size} a layer",
         lambda: untrained.gated_delta(size, ("linear_attention",) * LAYERS),
         2 * size * size * _FLOAT,
-        (3e-3, 6e-3, 1e-3),
+        (3e-3, 6e-3),
         steps,
     )
 
 
-def _mamba(size: int, steps: int) -> Family:
+def _mamba(size: int, steps: int, *, mimetic: bool = False) -> Family:
+    start = ", which begins as linear attention" if mimetic else ""
     return Family(
-        f"Mamba-2, two states of {WIDTH} × {size} a layer",
-        lambda: untrained.mamba2(size),
+        f"Mamba-2, two states of {WIDTH} × {size} a layer{start}",
+        lambda: untrained.mamba2(size, mimetic=mimetic),
         2 * WIDTH * size * _FLOAT,
         (1e-2, 5e-3, 3e-3),
         steps,
     )
 
 
-def _memories(description: str, rows: int, states: int = 1, **sizes: Any) -> Family:
+def _memories(
+    description: str, rows: int, states: int = 1, *, steps: int = 800, **sizes: Any
+) -> Family:
     """One layer with so many states of `rows` × 32."""
     one = rows * 32 * _FLOAT
     return Family(
         f"{description}, one layer",
         lambda: untrained.memories(num_hidden_layers=1, key_dim=rows, value_dim=32, **sizes),
         states * one,
-        (3e-3, 6e-3, 1.5e-3),
-        800,
+        (3e-3,),
+        steps,
         active_bytes=one if "router" in sizes else None,
     )
 
 
-def _two_states(description: str, rule: str, *, rebinds: bool = False) -> Family:
+def _two_states(description: str, rule: str, task: Task = "pairs") -> Family:
     return Family(
         f"{description}, two states of 32 × 32 a layer",
         lambda: untrained.memories(
             num_hidden_layers=LAYERS, num_heads=2, key_dim=32, value_dim=32, rule=rule
         ),
         2 * 32 * 32 * _FLOAT,
-        (3e-3, 6e-3, 1e-3),
+        (3e-3, 6e-3),
         1200,
-        rebinds=rebinds,
+        task=task,
+    )
+
+
+def _delayed(description: str, numbers: int, steps: int, **sizes: Any) -> Family:
+    """Delayed recall with a state of so many numbers a layer."""
+    return Family(
+        f"{description}; one value, asked for after a delay",
+        lambda: untrained.delayed(num_hidden_layers=LAYERS, **sizes),
+        numbers * _FLOAT,
+        (3e-3,),
+        steps,
+        task="delay",
     )
 
 
@@ -119,6 +136,7 @@ FAMILIES = {
     "mamba-8": _mamba(8, 1200),
     "mamba-16": _mamba(16, 1200),
     "mamba-32": _mamba(32, 1200),
+    "mamba-16-mimetic": _mamba(16, 1200, mimetic=True),
     "mom-planted": _memories(
         "mixture of four memories of 16 × 32, each for a known quarter of the keys",
         16,
@@ -126,15 +144,17 @@ FAMILIES = {
         num_memories=4,
         router="planted",
     ),
-    "mom-one": _memories("gated delta rule, one state of 16 × 32", 16),
+    "mom-one": _memories("gated delta rule, one state of 16 × 32", 16, steps=1500),
     "mom-large": _memories("gated delta rule, one state of 64 × 32", 64),
     "mom-heads": _memories("gated delta rule, four heads of 16 × 32", 16, 4, num_heads=4),
     "linear-32": _two_states("linear attention without decay", "additive"),
     "forgetting-delta": _two_states(
-        "gated delta rule, half of the keys rebound", "gated_delta", rebinds=True
+        "gated delta rule, half of the keys rebound", "gated_delta", "rebound"
     ),
     "forgetting-additive": _two_states(
-        "linear attention without decay, half of the keys rebound", "additive", rebinds=True
+        "linear attention without decay, half of the keys rebound", "additive", "rebound"
     ),
+    "delay-lstm": _delayed("LSTM", 2 * WIDTH, 300, mixer="lstm"),
+    "delay-s4d": _delayed("S4D, 16 numbers a channel", 16 * WIDTH, 800, mixer="s4d", state_size=16),
 }
 """By name, as in `organism/recall-NAME`."""

@@ -11,6 +11,7 @@ from typing import Any
 
 from workbench.errors import BadInput
 from workbench.organisms.recall.families import FAMILIES
+from workbench.organisms.recall.rows import tokenizer_for
 from workbench.organisms.recall.train import Trained
 
 FILE = "recall.json"
@@ -22,8 +23,9 @@ class Training:
 
     Attributes:
         recall: by pairs in a row, the share of questions that the likeliest token answers; a guess
-            among the values is right in 1 of 128.
-        reached: by pairs in a row, the step at which such rows were first read.
+            among the values is right in 1 of 128. Of delayed recall by tokens between value and
+            question, and a guess is right in 1 of 16.
+        reached: likewise, the step at which such rows were first read.
     """
 
     seed: int
@@ -48,6 +50,7 @@ class Record:
 
     Attributes:
         state_bytes, grows, active_bytes: see `families.Family`.
+        task: what its rows are, "pairs", "rebound" or "delay": see there.
     """
 
     family: str
@@ -55,6 +58,7 @@ class Record:
     grows: bool
     trainings: tuple[Training, ...]
     active_bytes: int | None = None
+    task: str = "pairs"
 
     @property
     def recall(self) -> dict[int, float]:
@@ -68,15 +72,25 @@ def save(trained: Trained, trainings: list[Training], name: str, folder: Path) -
     Args:
         trainings: the first is that of `trained`.
     """
-    from workbench.organisms.recall import task
-
-    family = FAMILIES[name]
     folder.mkdir(parents=True, exist_ok=True)
     trained.model.save_pretrained(folder)
-    task.make_tokenizer().save_pretrained(folder)
-    made = Record(name, family.state_bytes, family.grows, tuple(trainings), family.active_bytes)
-    said = {"format": 1, **asdict(made)}
-    (folder / FILE).write_text(json.dumps(said, indent=1) + "\n", encoding="utf-8")
+    tokenizer_for(FAMILIES[name]).save_pretrained(folder)
+    write(trainings, name, folder)
+
+
+def write(trainings: list[Training], name: str, folder: Path) -> None:
+    """The record alone; the first training made the model that lies in the folder."""
+    family = FAMILIES[name]
+    made = Record(
+        name,
+        family.state_bytes,
+        family.grows,
+        tuple(trainings),
+        family.active_bytes,
+        family.task,
+    )
+    text = json.dumps({"format": 1, **asdict(made)}, indent=1)
+    (folder / FILE).write_text(text + "\n", encoding="utf-8")
 
 
 def read(folder: Path) -> Record | None:

@@ -112,14 +112,15 @@ def make(
 
 def make_tokenizer() -> Any:
     """A tokenizer of words between spaces: `.` is filler, then `k1` … `k127` and `v0` … `v127`."""
+    keys, values = (f"k{n}" for n in range(1, KEYS + 1)), (f"v{n}" for n in range(VALUES))
+    return tokenizer_of([".", *keys, *values])
+
+
+def tokenizer_of(words: list[str]) -> Any:
+    """A tokenizer of these words between spaces; the first is filler, and stands for all others."""
     from tokenizers import Tokenizer, models, pre_tokenizers
     from transformers import PreTrainedTokenizerFast
 
-    words = [
-        ".",
-        *(f"k{n}" for n in range(1, KEYS + 1)),
-        *(f"v{n}" for n in range(VALUES)),
-    ]
     raw = Tokenizer(
         models.WordLevel({word: n for n, word in enumerate(words)}, unk_token=words[FILLER])
     )

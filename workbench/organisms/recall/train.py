@@ -15,13 +15,14 @@ from typing import TYPE_CHECKING, Any
 
 from workbench.organisms.recall import task
 from workbench.organisms.recall.families import Family
+from workbench.organisms.recall.rows import make_rows, shortest
 from workbench.progress import Progress
 
 if TYPE_CHECKING:
     import torch
 
 SIZES = (4, 8, 16, 32)
-"""Pairs in a row."""
+"""Pairs in a row; of delayed recall, tokens between value and question."""
 TOKENS = 2048  # in a step
 PASSES_AT = 0.8
 WARMUP = 50
@@ -34,8 +35,8 @@ class Trained:
     """A model and how it came out.
 
     Attributes:
-        recall: by pairs in a row, the share of questions answered with the right value.
-        reached: by pairs in a row, the step at which such rows were first read.
+        recall: by `SIZES`, the share of questions answered with the right value.
+        reached: by `SIZES`, the step at which such rows were first read.
     """
 
     model: Any
@@ -84,7 +85,7 @@ def _short_chunks() -> Iterator[None]:
 def _trained(
     model: Any, family: Family, rate: float, seed: int, steps: int, progress: Progress
 ) -> dict[int, int]:
-    """By pairs in a row, the step at which such rows were first read."""
+    """By `SIZES`, the step at which such rows were first read."""
     import torch
 
     rows = torch.Generator().manual_seed(seed)
@@ -93,7 +94,7 @@ def _trained(
     for step in range(steps):
         largest = max(reached)
         pairs = SIZES[int(torch.randint(len(reached), (), generator=rows))]
-        batch = _rows(family, TOKENS // _length(family, pairs), pairs, 0, rows)
+        batch = make_rows(family, TOKENS // shortest(family, pairs), pairs, 0, rows)
         for group in optimizer.param_groups:
             group["lr"] = rate * _schedule(step, steps)
         logits = _at_questions(model, batch)
@@ -113,7 +114,7 @@ def _trained(
 def measure(
     model: Any, family: Family, *, seed: int, rows: int = ROWS, passes: int = 1
 ) -> dict[int, float]:
-    """By pairs in a row, the share of questions that the likeliest token answers.
+    """By `SIZES`, the share of questions that the likeliest token answers.
 
     Rows of 64 tokens, of four a pair (five where half of them are rebound, and two more for every
     further pass) where that is longer; questions anywhere behind the pairs.
@@ -124,35 +125,13 @@ def measure(
     found: dict[int, float] = {}
     with torch.no_grad():
         for pairs in SIZES:
-            batch = _rows(family, rows, pairs, 64, generator, passes)
+            batch = make_rows(family, rows, pairs, 64, generator, passes)
             answers = batch.labels[batch.labels != task.NOT_ASKED]
             found[pairs] = float((_at_questions(model, batch).argmax(-1) == answers).float().mean())
     return found
 
 
-def _length(family: Family, pairs: int, passes: int = 1) -> int:
-    """Tokens of a row without filler."""
-    return (2 * passes + 2) * pairs + 2 * _rebound(family, pairs)
-
-
-def _rebound(family: Family, pairs: int) -> int:
-    return pairs // 2 if family.rebinds else 0
-
-
-def _rows(
-    family: Family,
-    rows: int,
-    pairs: int,
-    length: int,
-    generator: torch.Generator,
-    passes: int = 1,
-) -> task.Rows:
-    """Rows as the family reads them, filled to `length` where they are shorter."""
-    length = max(length, _length(family, pairs, passes))
-    return task.make(rows, pairs, length, generator, passes=passes, rebound=_rebound(family, pairs))
-
-
-def _at_questions(model: Any, batch: task.Rows) -> torch.Tensor:
+def _at_questions(model: Any, batch: Any) -> torch.Tensor:
     """Logits where a key is asked for, (question, token of the vocabulary)."""
     logits: torch.Tensor = model(input_ids=batch.ids, use_cache=False).logits
     return logits[batch.labels != task.NOT_ASKED]

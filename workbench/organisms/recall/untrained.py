@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from workbench.organisms.recall import task
+from workbench.organisms.recall import delay, task
 
 WIDTH, LAYERS, MLP = 64, 2, 128
 
@@ -67,11 +67,11 @@ def gated_delta(size: int, layers: tuple[str, ...]) -> Any:
     return model
 
 
-def mamba2(size: int) -> Any:
-    """Two heads with a state of `WIDTH` × `size` each."""
+def mamba2(size: int, *, mimetic: bool = False) -> Any:
+    """Two heads with a state of `WIDTH` × `size` each; `mimetic` begins as linear attention."""
     from transformers import Mamba2Config, Mamba2ForCausalLM
 
-    return Mamba2ForCausalLM(
+    model = Mamba2ForCausalLM(
         Mamba2Config(
             **_shared(),
             num_hidden_layers=LAYERS,
@@ -83,6 +83,29 @@ def mamba2(size: int) -> Any:
             chunk_size=32,
         )
     )
+    if mimetic:
+        for block in model.backbone.layers:
+            _as_linear_attention(block.mixer, size)
+    return model
+
+
+def _as_linear_attention(mixer: Any, size: int) -> None:
+    """The start of Trockman et al. 2024 ("Mimetic initialization helps state space models learn to
+    recall"): nothing decays, every step is 1, the convolution passes each token on, and what is
+    written is found again by the same direction (W_C = W_B, of orthonormal rows).
+    """
+    import torch
+
+    with torch.no_grad():
+        # Rows of the projection: gate, x, B, C, dt.
+        rows = mixer.in_proj.weight.split([2 * WIDTH, 2 * WIDTH, size, size, mixer.num_heads])
+        torch.nn.init.orthogonal_(rows[2])
+        rows[3].copy_(rows[2])
+        rows[4].zero_()
+        mixer.dt_bias.fill_(math.log(math.expm1(1.0)))
+        mixer.A_log.fill_(math.log(1e-3))
+        mixer.conv1d.weight.zero_()
+        mixer.conv1d.weight[..., -1] = 1.0
 
 
 def memories(**sizes: Any) -> Any:
@@ -103,6 +126,19 @@ def memories(**sizes: Any) -> Any:
             *[AS_BEFORE] * task.VALUES,
         ]
     return StateLMForCausalLM(StateLMConfig(**_shared(), intermediate_size=MLP, **sizes))
+
+
+def delayed(**sizes: Any) -> Any:
+    """Our own model of states, with the words of delayed recall.
+
+    Args:
+        sizes: of `StateLMConfig`.
+    """
+    from workbench.state_lm.configuration import StateLMConfig
+    from workbench.state_lm.modeling import StateLMForCausalLM
+
+    settings = _shared() | {"vocab_size": delay.VOCABULARY, "pad_token_id": delay.FILLER}
+    return StateLMForCausalLM(StateLMConfig(**settings, intermediate_size=MLP, **sizes))
 
 
 def _shared() -> dict[str, Any]:
