@@ -32,7 +32,7 @@ def cost(model: InstrumentedModel, params: Params) -> dict[str, Cost]:
 
 def stages(model: InstrumentedModel, params: Params) -> dict[str, dict[str, Cost]]:
     """By part, and by stage of it."""
-    from analyses.state.recall_capacity.state_size import organisms
+    from analyses.state.recall_capacity.stored import organisms
 
     task = of_task()
     tokens = sum(_rows(params) * task.length(pairs) for pairs in params.pairs)

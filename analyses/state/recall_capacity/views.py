@@ -84,7 +84,16 @@ VIEWS = [
             sel.state_size, "log_bytes", "recall", "curve", per="title", xticks=sel.byte_ticks,
             xlim=sel.byte_range, xlabel="bytes of state, one layer", height=320,
         ),
-        v.finding("designs", "mimetic"),
+        v.finding("designs"),
+        v.chart(
+            "intervals", sel.designs, "row", "against", unit="points of recall",
+            title="Memories with a planted router against other designs (points)",
+        ),
+        v.finding("mimetic", "forgetting"),
+        v.chart(
+            "rate_bars", sel.forgetting, words=_ANSWERS, of="questions",
+            title="Organisms trained with keys that are bound again (% of such keys)",
+        ),
         v.says(schema.BYTES, small=True),
         v.table("state_steps", "From each state to the next larger one"),
         v.table("designs", "Several memories against one"),
