@@ -43,6 +43,18 @@ class LeftOut:
         return f"{self.title} ({about})" if about else self.title
 
 
+def with_possible_parts(analysis: Analysis, model: Any, params: BaseModel) -> BaseModel:
+    """Parameters whose default parts are those that this model can have; parts that somebody asked
+    for stay, and are refused by `check_parts` where they cannot be had.
+    """
+    default = getattr(params, "parts", None)
+    if not default or "parts" in params.model_fields_set:
+        return params
+    by_name = {part.name: part for part in analysis.parts}
+    found = [name for name in default if by_name[name].unavailable_reason(model) is None]
+    return params.model_copy(update={"parts": found or default})
+
+
 def check_parts(analysis: Analysis, model: Any, params: BaseModel) -> None:
     """Whether there is something to run.
 

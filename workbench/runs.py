@@ -70,7 +70,7 @@ def run(
     if params is None or isinstance(params, Mapping):
         params = asked.parse(params or {})
     if seed is not None and "seed" in type(params).model_fields:
-        params = asked.parse({**params.model_dump(), "seed": seed})
+        params = asked.parse({**params.model_dump(exclude_unset=True), "seed": seed})
     seed = getattr(params, "seed", seed) or 0
     if workers is not None:
         run_workers.check(asked)
@@ -82,6 +82,7 @@ def run(
             f"{model.card.name} cannot answer {asked.name!r}: {reason}",
             do="Choose another model or analysis.",
         )
+    params = account.with_possible_parts(asked, model, params)
     account.check_parts(asked, model, params)
     progress = progress or Progress()
     # Before the seed and the clock: the pass that is measured is no part of the run.

@@ -188,7 +188,7 @@ class RewritePair(StateChange):
     def state(self, state: Tensor, moment: Moment) -> Tensor:
         key = _per_head("key", self.key, state, state.shape[2])
         value = _per_head("value", self.value, state, state.shape[3])
-        return rewritten(state, key, value)
+        return rewritten(state, key[..., None, :], value[..., None, :])
 
 
 @dataclass(frozen=True)
@@ -207,15 +207,18 @@ class AddToState(StateChange):
 
 
 def rewritten(state: Tensor, key: Tensor, value: Tensor) -> Tensor:
-    """States in which a key gives another value, as `RewritePair` says.
+    """States in which some keys give other values: the smallest change S + K⁺ (V' − K S) that does
+    it; of a single key k^T (v' − k S) / |k|².
 
     Args:
         state: (…, state_head, d_key, d_value).
-        key, value: (…, state_head, d_key) and (…, state_head, d_value).
+        key, value: (…, state_head, key, d_key) and (…, state_head, key, d_value).
     """
-    held = key[..., None, :] @ state
-    size = key.square().sum(-1)[..., None, None].clamp(min=1e-30)
-    return state + key[..., None] @ (value[..., None, :] - held) / size
+    missing = value - key @ state
+    if key.shape[-2] == 1:
+        return state + key.mT @ missing / key.square().sum(-1, True).clamp(min=1e-30)
+    inverse: Tensor = torch.linalg.pinv(key)
+    return state + inverse @ missing
 
 
 @dataclass(frozen=True)

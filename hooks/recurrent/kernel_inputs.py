@@ -97,6 +97,21 @@ class KernelInputs:
             log_write=None if self.log_write is None else self.log_write[:, cut],
         )
 
+    def rows(self, start: int, stop: int) -> KernelInputs:
+        """Those of some texts of the batch."""
+        cut = slice(start, stop)
+        return replace(
+            self,
+            q=self.q[cut],
+            k=self.k[cut],
+            v=self.v[cut],
+            beta=self.beta[cut],
+            step=self.step[cut],
+            initial=None if self.initial is None else self.initial[cut],
+            floor=None if self.floor is None else self.floor[cut],
+            log_write=None if self.log_write is None else self.log_write[cut],
+        )
+
     def frozen(self, where: Tensor) -> KernelInputs:
         """With no decay and no write where `where`, (batch, pos, state_head), is True."""
         step = self.step.masked_fill(where[..., None, None], 0.0)

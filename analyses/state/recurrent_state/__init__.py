@@ -14,6 +14,7 @@ fresh.py             a check: all wiped is a fresh prompt
 interference.py      what a question finds in a crowded state; forgotten.py: which pairs fail
 probes.py            what a linear probe finds; probe_tables.py: with its controls
 fading.py            how it fades behind other text, and whether renewing the state cures it
+router.py            which memory of a mixture, and what silencing one takes away
 wiping.py            where the answer is held
 schema.py            what tables, arrays and findings mean
 selections.py        what is looked at of a run

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 _FLOAT = 4
 _WALK = 3  # walking along the states of a pass takes so many passes more
+_MEMORIES = 8  # of a router, each silenced in turn
 _CHANGED = 2  # a pass in which a state is changed, of one in which none is
 
 
@@ -67,6 +68,12 @@ def stages(model: InstrumentedModel, params: Params) -> dict[str, dict[str, Cost
             "fading": Cost(
                 forward=sum(pairs + sequences * gap for gap in params.gaps) * (3 + 2 * _WALK),
                 passes=(3 + 2 * _WALK) * len(params.gaps) * sequences / pair_rows.TOGETHER,
+            )
+        },
+        "router": {
+            "router": Cost(
+                forward=pairs * (2 + len(layers) * _MEMORIES) + n,
+                passes=(2 + len(layers) * _MEMORIES) * sequences / pair_rows.TOGETHER,
             )
         },
         "probes": {

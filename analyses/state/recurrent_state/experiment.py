@@ -13,6 +13,7 @@ from analyses.state.recurrent_state import (
     probe_tables,
     reading,
     reading_findings,
+    router,
     wiping,
 )
 from analyses.state.recurrent_state.constants import NAME
@@ -67,6 +68,8 @@ def run(model: InstrumentedModel, params: Params, progress: Progress) -> Result:
         probe_tables.measure(result, model, params, shown, layers, left["probes"])
     if "fading" in parts:
         fading.measure(result, model, params, shown, layers, left["fading"])
+    if "router" in parts:
+        router.measure(result, model, params, shown, left["router"])
     if "wiping" in parts:
         wiping.measure(result, model, shown, layers, left["wiping"])
     progress(1.0, "Done")

@@ -15,7 +15,7 @@ import torch
 
 from analyses.measures.statistics import wilson
 from analyses.state.recurrent_state import interference, pair_rows
-from analyses.state.recurrent_state.kernels import offset_of_writes, read, state_behind_pairs
+from analyses.state.recurrent_state.kernels import read, state_behind_pairs
 from hooks.recurrent.changes import AddToState
 from hooks.state_changes import change_state
 from workbench.errors import BadInput
@@ -81,11 +81,9 @@ def _asked(
     """By kind, whether each question is answered (or its value still held), (question,)."""
     seen = read(model, rows, layers)
     where = rows.is_asked
-    margins = [
-        interference.read_out(seen, layer, offset_of_writes([seen], layer)).margin > 0
-        for layer in layers
-    ]
-    held = max(margins, key=lambda margin: float(margin.float().mean()))
+    asked = [interference.ask(seen, layer, 0) for layer in layers]
+    each = [one.margins(one.best_window()) > 0 for one in asked]
+    held = max(each, key=lambda margin: float(margin.float().mean()))
     states = {
         layer: state_behind_pairs(seen.inputs[layer], rows, rows.pairs_end) for layer in layers
     }

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from workbench.result import Result
 
 PREDICTORS = {
-    "margin": "what the question reads is nearer to another pair's value",
+    "margin": "what the question reads is nearer to what another reads of its pair",
     "damage": "how much was written under its key afterwards",
     "age": "how many pairs were read after it",
 }
@@ -52,7 +52,7 @@ def measure(
         half: pair_rows.draw(vocabulary, pairs, max(2, params.rows // 2), params.seed * 10 + n, 8)
         for n, half in ((3, CHOSEN_ON), (4, HELD_OUT))
     }
-    outs: dict[tuple[str, int], interference.ReadOut] = {}
+    asked: dict[tuple[str, int], interference.QuestionReads] = {}
     offsets: dict[int, int] = {}
     for n, (half, rows) in enumerate(halves.items()):
         seen = []
@@ -63,30 +63,37 @@ def measure(
             progress(0.4 * n + 0.4 * place / len(layers), f"What questions find in layer {layer}")
             if half == CHOSEN_ON:
                 offsets[layer] = offset_of_writes(seen, layer)
-            outs[half, layer] = _joined(seen, layer, offsets[layer])
-    table = pd.DataFrame([row for key, out in outs.items() for row in _rows(*key, out)])
+            asked[half, layer] = _joined(seen, layer, offsets[layer])
+    windows = {layer: asked[CHOSEN_ON, layer].best_window() for layer in layers}
+    margins = {key: one.margins(windows[key[1]]) for key, one in asked.items()}
+    table = pd.DataFrame(
+        [row for key, one in asked.items() for row in _rows(*key, one, margins[key])]
+    )
     result.tables["predictors"] = table
     chosen = table[(table["rows"] == CHOSEN_ON) & (table["predictor"] == "margin")]
     best = int(chosen.sort_values("decoded", ascending=False)["layer"].iloc[0])
-    result.tables["forgotten"] = _by_age(outs[HELD_OUT, best])
-    _add_finding(result, table, best, pairs, outs[HELD_OUT, best])
+    held_out = asked[HELD_OUT, best], margins[HELD_OUT, best]
+    result.tables["forgotten"] = _by_age(*held_out)
+    _add_finding(result, table, best, pairs, *held_out)
     if shown.row is not None:
         progress(0.9, "What each token does to the pairs that are shown")
-        _over_time(result, model, shown.row, best, offsets[best])
+        _over_time(result, model, shown.row, best, offsets[best], windows[best])
 
 
-def _joined(seen: Sequence[RowsRead], layer: int, offset: int) -> interference.ReadOut:
+def _joined(seen: Sequence[RowsRead], layer: int, offset: int) -> interference.QuestionReads:
     first, parts = 0, []
     for one in seen:
-        parts.append(interference.read_out(one, layer, offset, first))
+        parts.append(interference.ask(one, layer, offset, first))
         first += one.rows.n_rows
     return interference.joined(parts)
 
 
-def _rows(half: str, layer: int, out: interference.ReadOut) -> list[dict[str, Any]]:
+def _rows(
+    half: str, layer: int, out: interference.QuestionReads, margin: torch.Tensor
+) -> list[dict[str, Any]]:
     """A row for each predictor."""
     fails = ~out.right.numpy()
-    scores = {"margin": -out.margin, "damage": out.damage, "age": out.age.float()}
+    scores = {"margin": -margin, "damage": out.damage, "age": out.age.float()}
     rows = []
     for name, score in scores.items():
         values = score.numpy()
@@ -101,14 +108,14 @@ def _rows(half: str, layer: int, out: interference.ReadOut) -> list[dict[str, An
                 "high": high,
                 "failed": int(fails.sum()),
                 "n": len(fails),
-                "decoded": float((out.margin > 0).float().mean()),
+                "decoded": float((margin > 0).float().mean()),
                 "recalled": float((~fails).mean()),
             }
         )
     return rows
 
 
-def _by_age(out: interference.ReadOut) -> pd.DataFrame:
+def _by_age(out: interference.QuestionReads, margin: torch.Tensor) -> pd.DataFrame:
     """By how many pairs came later: recall, and whether the state still gives the value."""
     import pandas as pd
 
@@ -116,7 +123,7 @@ def _by_age(out: interference.ReadOut) -> pd.DataFrame:
     for age in sorted(set(out.age.tolist())):
         at = out.age == age
         n, right = int(at.sum()), int(out.right[at].sum())
-        held = int((out.margin[at] > 0).sum())
+        held = int((margin[at] > 0).sum())
         (low, high), (held_low, held_high) = wilson(right, n), wilson(held, n)
         rows.append(
             {
@@ -128,7 +135,7 @@ def _by_age(out: interference.ReadOut) -> pd.DataFrame:
                 "held": held / n,
                 "held_low": held_low,
                 "held_high": held_high,
-                "margin": float(out.margin[at].mean()),
+                "margin": float(margin[at].mean()),
             }
         )
     return pd.DataFrame(rows)
@@ -139,15 +146,16 @@ def _add_finding(
     table: pd.DataFrame,
     best: int,
     pairs: int,
-    out: interference.ReadOut,
+    out: interference.QuestionReads,
+    margin: torch.Tensor,
 ) -> None:
     at = table[(table["rows"] == HELD_OUT) & (table["layer"] == best)].set_index("predictor")
     recalled, n = float(at["recalled"].iloc[0]), int(at["n"].iloc[0])
     failed = int(at["failed"].iloc[0])
-    agree = float(((out.margin > 0) == out.right).float().mean())
+    agree = float(((margin > 0) == out.right).float().mean())
     says = (
         f"Of {pairs} pairs {percent(recalled)} are recalled; the state of layer {best}, asked with"
-        f" the questions' own queries, still gives the right value for"
+        f" the questions' own queries, gives what is nearest to the right pair for"
         f" {percent(at['decoded'].iloc[0])}. Both agree on {percent(agree)} of {n} questions."
     )
     result.add(
@@ -168,7 +176,7 @@ def _add_finding(
         return
     one = at.loc["margin"]
     says = (
-        "Which pairs fail is told by what their question reads (nearer to another pair's value than"
+        "Which pairs fail is told by what their question reads (nearer to another pair's part than"
         f" to its own): AUC {one['auc']:.2f} ({one['low']:.2f} to {one['high']:.2f}). What was"
         f" written under its key afterwards tells less ({at.loc['damage', 'auc']:.2f}), and so does"
         f" its age ({at.loc['age', 'auc']:.2f}); 0.5 is chance."
@@ -194,19 +202,20 @@ def _add_finding(
 
 
 def _over_time(
-    result: Result, model: InstrumentedModel, row: pair_rows.PairRows, layer: int, offset: int
+    result: Result,
+    model: InstrumentedModel,
+    row: pair_rows.PairRows,
+    layer: int,
+    offset: int,
+    window: slice,
 ) -> None:
     """For the row that is shown: what each pair's question would find after every token."""
     import pandas as pd
     import xarray as xr
 
     seen = read(model, row, [layer])
-    margin, own = interference.margins_over_time(seen, layer, offset)
-    result.arrays["margins"] = xr.DataArray(
-        torch.stack([margin, own]).numpy(),
-        dims=("measure", "pair", "pos"),
-        coords={"measure": ["margin", "own"]},
-    )
+    margin = interference.margins_over_time(seen, layer, window)
+    result.arrays["margins"] = xr.DataArray(margin.numpy(), dims=("pair", "pos"))
     answers = seen.answers[0]
     words = [w.strip() for w in model.token_strings(row.keys[0].tolist())]
     values = [w.strip() for w in model.token_strings(row.values[0].tolist())]

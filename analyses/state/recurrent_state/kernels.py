@@ -85,7 +85,7 @@ def _weights(seen: Sequence[RowsRead], layer: int) -> Tensor:
         query = inputs.q[sequence, asked]
         size = (inputs.beta * inputs.v).norm(dim=-1)
         by_offset = []
-        for offset in range(rows.stride + 2):
+        for offset in rows.offsets:
             at = rows.written(offset)[pair]
             match = (query * inputs.k[sequence, at]).sum(-1).abs()
             by_offset.append((match * size[sequence, at]).sum(-1))

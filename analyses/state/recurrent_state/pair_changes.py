@@ -59,7 +59,7 @@ def measure(
                 offsets[layer] = offset_of_writes([one.plain for one in prepared], layer)
             for n, one in enumerate(prepared):
                 for change in CHANGES:
-                    edited = one.apply(model, layer, change, offsets[layer], params.seed + n)
+                    edited = one.apply(model, layer, change, params.seed + n)
                     found.setdefault((half, layer, change), []).append(edited)
                 done += 1
                 progress(0.9 * done / steps, f"Changing pairs in layer {layer}, {half}")
@@ -71,9 +71,7 @@ def measure(
     _add_findings(result, table, found, best, offsets[best])
     if shown.row is not None:
         progress(0.92, "Changing the pairs that are shown, one by one")
-        result.tables["answers"] = _one_by_one(
-            model, vocabulary, shown.row, best, offsets[best], params.seed
-        )
+        result.tables["answers"] = _one_by_one(model, vocabulary, shown.row, best, params.seed)
     if (apart := fresh.distance(model, halves[HELD_OUT].only(slice(0, 8)), layers)) is not None:
         says = (
             "With all states wiped behind the pairs, what follows is read as a prompt of its own:"
@@ -156,14 +154,14 @@ def _add_findings(
         )
         result.add(Finding("not_recalled", 0.0, says, unit="share of pairs"))
         return
-    behind = f"{offset} tokens behind its key" if offset != 1 else "one token behind its key"
+    behind = "one token" if offset == 1 else f"{offset} tokens"
     says = (
         f"Rewriting a pair in layer {best}'s state changes its answer to the new value in"
         f" {percent(rewrite['new'])} of {int(rewrite['n'])} held-out rows"
         f" ({_span(rewrite, 'new')}); a random rewrite of the same size in"
         f" {percent(random['new'])}. Of the other pairs {percent(rewrite['kept'])} stay as they"
-        f" were, under the random rewrite {percent(random['kept'])}. The pair is found under the"
-        f" key that is written {behind}."
+        f" were, under the random rewrite {percent(random['kept'])}. Questions read a pair mostly"
+        f" from {behind} behind its key."
     )
     result.add(
         Finding(
@@ -205,7 +203,6 @@ def _one_by_one(
     vocabulary: Vocabulary,
     row: pair_rows.PairRows,
     layer: int,
-    offset: int,
     seed: int,
 ) -> pd.DataFrame:
     """Each pair of the row erased and rewritten in turn, and what the model then says of all."""
@@ -224,7 +221,7 @@ def _one_by_one(
             len(vocabulary.between),
         )
         for change in ("rewrite", "erase"):
-            edited = edits.apply(model, layer, change, offset, seed)
+            edited = edits.apply(model, layer, change, seed)
             rows += _answers(model, row, edited.logits[0], pair, change, new)
         if pair == 0:
             rows = _answers(model, row, edits.plain.logits[0], pair, "", new) + rows

@@ -1,10 +1,11 @@
 """Does the answer follow the state? One pair of each row is erased or rewritten in one layer, and
 all keys are asked for again.
 
-Rewriting puts in, under the key that the pair was written with, what the same row with another
-value holds there: S + k^T (v' − k S) / |k|². Its null is a change of rank one of the same size in
-every head, with key and value drawn at random; what it could do at best is what the whole state of
-that other row does.
+Rewriting puts in, under the keys that the pair was written with, what the same row with another
+value holds there: S + K⁺ (V' − K S). These are the keys of all tokens from the pair's key to the
+one behind the next key, since a short convolution joins key and value late, and some models write a
+pair twice. Its null is a change of the same rank and size in every head, with keys and values drawn
+at random; what it could do at best is what the whole state of that other row does.
 """
 
 from __future__ import annotations
@@ -21,9 +22,11 @@ from hooks.recurrent.changes import SetState, rewritten
 from hooks.state_changes import change_state
 
 if TYPE_CHECKING:
+    from jaxtyping import Float
     from torch import Tensor
 
     from hooks.model import InstrumentedModel
+    from hooks.recurrent.kernel_inputs import KernelInputs
 
 
 @dataclass(frozen=True)
@@ -90,7 +93,7 @@ class Edits:
     pair: Tensor
     new: Tensor
 
-    def states(self, layer: int, change: str, offset: int, generator: torch.Generator) -> Tensor:
+    def states(self, layer: int, change: str, generator: torch.Generator) -> Tensor:
         """The state that a change puts in, (sequence, state_head, d_key, d_value)."""
         rows, inputs = self.plain.rows, self.plain.inputs[layer]
         state = state_behind_pairs(inputs, rows)
@@ -99,35 +102,44 @@ class Edits:
         there = state_behind_pairs(self.altered.inputs[layer], self.altered.rows)
         if change == "transplant":
             return there
-        sequence = torch.arange(len(state))
-        pair = self.pair[rows.row_of_sequence()]
-        key = inputs.k[sequence, rows.written(offset)[pair]]
+        key = keys_of(inputs, rows, self.pair)
         if change == "erase":
-            return rewritten(state, key, state.new_zeros(*state.shape[:2], state.shape[3]))
-        new = rewritten(state, key, (key[..., None, :] @ there)[..., 0, :])
+            return rewritten(state, key, torch.zeros_like(key @ state))
+        new = rewritten(state, key, key @ there)
         if change == "rewrite":
             return new
-        return state + _random_like(new - state, rows.row_of_sequence(), generator)
+        rank = min(key.shape[-2:])
+        return state + _random_like(new - state, rank, rows.row_of_sequence(), generator)
 
-    def apply(
-        self, model: InstrumentedModel, layer: int, change: str, offset: int, seed: int
-    ) -> Edited:
+    def apply(self, model: InstrumentedModel, layer: int, change: str, seed: int) -> Edited:
         """Ask for all keys again after one change of one layer's state. One pass."""
         generator = torch.Generator().manual_seed(seed)
         rows = self.plain.rows
-        put = SetState({layer: self.states(layer, change, offset, generator)})
+        put = SetState({layer: self.states(layer, change, generator)})
         with change_state(model, put, layers=layer, positions=[rows.end]):
             logits = pair_rows.logits_at_questions(model, rows)
         return Edited(self.pair, self.new, self.plain, logits)
 
 
-def _random_like(change: Tensor, row: Tensor, generator: torch.Generator) -> Tensor:
-    """A change of rank one of the same Frobenius norm in every head, the same in all sequences of a
-    row.
+def keys_of(
+    inputs: KernelInputs, rows: pair_rows.PairRows, pair: Tensor
+) -> Float[Tensor, "sequence state_head key d_key"]:
+    """The keys that one pair of each row was written with.
+
+    Args:
+        pair: (row,).
+    """
+    sequence, of = torch.arange(len(rows.ids)), pair[rows.row_of_sequence()]
+    return torch.stack([inputs.k[sequence, rows.written(n)[of]] for n in rows.offsets], -2)
+
+
+def _random_like(change: Tensor, rank: int, row: Tensor, generator: torch.Generator) -> Tensor:
+    """A change of that rank and of the same Frobenius norm in every head, the same in all sequences
+    of a row.
     """
     rows, (_, heads, d_key, d_value) = int(row.max()) + 1, change.shape
-    key = torch.randn(rows, heads, d_key, 1, generator=generator)[row]
-    value = torch.randn(rows, heads, 1, d_value, generator=generator)[row]
+    key = torch.randn(rows, heads, d_key, rank, generator=generator)[row]
+    value = torch.randn(rows, heads, rank, d_value, generator=generator)[row]
     drawn = (key @ value).to(change)
     size: Tensor = change.flatten(2).norm(dim=-1) / drawn.flatten(2).norm(dim=-1).clamp(min=1e-30)
     return drawn * size[..., None, None]

@@ -74,6 +74,13 @@ class PairRows:
         """Where the values stand, (pair,)."""
         return self.start + self.stride * torch.arange(self.n_pairs) + 1 + between
 
+    @property
+    def offsets(self) -> range:
+        """How far behind its key a pair may be written: from the key itself to the token behind the
+        next key.
+        """
+        return range(self.stride + 2)
+
     def written(self, offset: int) -> Tensor:
         """The token so far behind each key, (pair,)."""
         places = self.start + self.stride * torch.arange(self.n_pairs) + offset

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Literal
 
+from analyses.state.recurrent_state import router
 from hooks.state_changes import changeable_states
 from workbench.errors import BadInput, SiteNotFound
 from workbench.parts import Part
@@ -11,7 +12,7 @@ from workbench.parts import Part
 if TYPE_CHECKING:
     from hooks.model import InstrumentedModel
 
-Name = Literal["reading", "pairs", "interference", "probes", "fading", "wiping"]
+Name = Literal["reading", "pairs", "interference", "probes", "fading", "router", "wiping"]
 
 
 def no_states_to_change(model: InstrumentedModel) -> str | None:
@@ -56,6 +57,14 @@ PARTS = [
         "How many pairs are recalled behind other text, and whether renewing the state cures it.",
         unavailable_reason=no_states_to_change,
         views=["Fading"],
+    ),
+    Part(
+        "router",
+        "Which memory",
+        "Of a mixture of memories: which one pairs are written to and asked from, and what"
+        " silencing one takes away.",
+        unavailable_reason=router.unavailable_reason,
+        views=["Memories"],
     ),
     Part(
         "wiping",

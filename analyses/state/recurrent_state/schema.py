@@ -61,11 +61,11 @@ SCHEMA = Schema(
         TableSchema("edits", "What changing one pair in one layer's state does to the answers.", [
             _ROWS,
             _LAYER,
-            C("change", "`rewrite`: the pair's key gives the value of a row that has another one;"
-              " `transplant`: the whole state of that row; `erase`: the key gives nothing;"
-              " `random`: a change of rank one and of the size of the rewrite, at random; `wipe`:"
-              " the whole state is nothing."),
-            C("offset", "Tokens behind its key at which the pair is written.", "tokens"),
+            C("change", "`rewrite`: the pair's keys give what a row with another value holds there;"
+              " `transplant`: the whole state of that row; `erase`: the keys give nothing;"
+              " `random`: a change of the rank and size of the rewrite, at random; `wipe`: the"
+              " whole state is nothing."),
+            C("offset", "Tokens behind its key from which questions read a pair most.", "tokens"),
             C("n", "Changed pairs that had been recalled."),
             C("new", "Share of them that are now answered with the new value."),
             C("new_low", "Lower end of its 95 % interval (Wilson)."),
@@ -96,7 +96,7 @@ SCHEMA = Schema(
             C("right", "Whether that is the value."),
             C("written", "The token at which it is written into the state."),
             C("asked", "The token at which it is asked for."),
-            C("margin", "What its question reads: cosine to its value less the largest cosine to"
+            C("margin", "What its question reads: cosine to its own pair's part less the largest to"
               " another pair's."),
         ]),
         TableSchema("predictors", "What tells pairs that fail from those that are recalled.", [
@@ -110,7 +110,7 @@ SCHEMA = Schema(
             C("high", "Upper end."),
             C("failed", "Pairs that were not recalled."),
             C("n", "Pairs in all."),
-            C("decoded", "Share of pairs whose question reads a vector nearer to their value than"
+            C("decoded", "Share of pairs whose question reads a vector nearer to their part than"
               " to any other pair's."),
             C("recalled", "Share of pairs that the model recalls."),
         ]),
@@ -120,7 +120,7 @@ SCHEMA = Schema(
             C("recalled", "Share answered with the value."),
             C("recalled_low", "Lower end of its 95 % interval (Wilson)."),
             C("recalled_high", "Upper end."),
-            C("held", "Share whose question reads a vector nearest to the value."),
+            C("held", "Share whose question reads a vector nearest to its pair's part."),
             C("held_low", "Lower end of its 95 % interval (Wilson)."),
             C("held_high", "Upper end."),
             C("margin", "Mean margin."),
@@ -128,13 +128,28 @@ SCHEMA = Schema(
         TableSchema("fading", "Recall behind a stretch of other text.", [
             C("gap", "Tokens between the pairs and the questions.", "tokens"),
             C("kind", "`recalled`: the model's answers; `held`: questions that read a vector"
-              " nearest to their value, in the layer where most do; `renewed`: answers where the"
-              " state behind the pairs is added to the states every some tokens; `renewed by"
+              " nearest to their pair's part, in the layer where most do; `renewed`: answers where"
+              " the state behind the pairs is added to the states every some tokens; `renewed by"
               " another`: the state of another row instead (control)."),
             C("rate", "Share of questions."),
             C("low", "Lower end of its 95 % interval (Wilson)."),
             C("high", "Upper end."),
             C("n", "Questions."),
+        ]),
+        TableSchema("memories", "The memories of a router's layer, and what silencing one does.", [
+            _LAYER,
+            C("memory", "Number of the memory."),
+            C("load", "Share of the tokens that go to it."),
+            C("own_n", "Questions that go to it.", title="own questions"),
+            C("own_before", "Share of them that are answered.", title="own, before"),
+            C("own_after", "The same with this memory silenced.", title="own, silenced"),
+            C("own_low", "Lower end of its 95 % interval (Wilson)."),
+            C("own_high", "Upper end."),
+            C("other_n", "Questions that go to another memory.", title="other questions"),
+            C("other_before", "Share of them that are answered.", title="others, before"),
+            C("other_after", "The same with this memory silenced.", title="others, silenced"),
+            C("other_low", "Lower end of its 95 % interval (Wilson)."),
+            C("other_high", "Upper end."),
         ]),
         TableSchema("probes", "Linear probes for past values.", [
             _LAYER,
@@ -167,8 +182,10 @@ SCHEMA = Schema(
           ("layer", "head", "stored", "pos"), "cosine"),
         A("damage", "What each token writes under the key of an earlier one, |k (S_t − S')|; on the"
           " diagonal, under its own.", ("layer", "head", "stored", "pos"), "length"),
-        A("margins", "What each pair's question would read after every token: `margin`, and `own`,"
-          " the cosine to its value.", ("measure", "pair", "pos"), "cosine"),
+        A("margins", "Margin that each pair's question would have after every token.",
+          ("pair", "pos"), "cosine"),
+        A("routes", "Weight of each memory at each token; 0: it is neither written nor read.",
+          ("layer", "memory", "pos"), "weight"),
         A("wiping", "Change of the answer's log-probability when a layer's state is wiped after a"
           " token.", ("layer", "pos"), "nats"),
     ],
@@ -190,6 +207,7 @@ SCHEMA = Schema(
         F("foretold", "What tells pairs that fail", "AUC"),
         F("too_few_forgotten", "Pairs of the rarer kind", "pairs"),
         F("fades", "Recall behind the longest gap, and with the state renewed", "share of pairs"),
+        F("router_*", "Questions that go to the memory of their pair", "share of questions"),
         F("decoded", "What a probe finds above its best control", "share above the best control"),
         F("wiped", "What the answer loses at the worst place", "nats"),
     ],

@@ -228,7 +228,7 @@ def margins(run: Result) -> pd.DataFrame:
     """Margin of each pair after each token, as curves."""
     import pandas as pd
 
-    values = run.arrays["margins"].sel(measure="margin")
+    values = run.arrays["margins"]
     names = {number: name for name, number in shown_pairs(run).items()}
     return pd.DataFrame(
         [
@@ -242,7 +242,7 @@ def margins(run: Result) -> pd.DataFrame:
 
 def change_of_margin(run: Result, pair: int) -> list[float]:
     """By how much each token changed the margin of one pair; 0 before it is written."""
-    values = run.arrays["margins"].sel(measure="margin").values[pair].astype(float)
+    values = run.arrays["margins"].values[pair].astype(float)
     steps = np.diff(values, prepend=np.nan)
     return [float(x) for x in np.nan_to_num(steps)]
 
@@ -268,6 +268,23 @@ def probe_layers(run: Result) -> dict[str, int]:
 def probes_at(run: Result, layer: int) -> pd.DataFrame:
     table = run.tables["probes"]
     return table[table["layer"] == layer]
+
+
+def memories(run: Result) -> pd.DataFrame:
+    """What silencing each memory leaves, with words for bars."""
+    rows = run.tables["memories"]
+    return rows.assign(
+        name=[f"layer {r.layer}, memory {r.memory}" for r in rows.itertuples()], n=rows["own_n"]
+    ).rename(
+        columns={
+            "own_after": "its own pairs",
+            "own_low": "its own pairs_low",
+            "own_high": "its own pairs_high",
+            "other_after": "all others",
+            "other_low": "all others_low",
+            "other_high": "all others_high",
+        }
+    )
 
 
 def wiping_layer(run: Result, pick: Pick) -> int:

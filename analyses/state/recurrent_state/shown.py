@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 MOST_TOKENS = 8192
 """Of a prompt: what is kept of every token is small, but a person has to look at it."""
-_NEEDS_PAIRS = ("pairs", "interference", "probes", "fading")
+_NEEDS_PAIRS = ("pairs", "interference", "probes", "fading", "router")
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,7 @@ _TRACES = {"write": colour.BLUE_STROKE, "decay": colour.CONTEXT, "erase": colour
 _AGE = {"recalled": ("the model recalls it", colour.FUNCTION),
         "held": ("the state still gives it", colour.BLUE_STROKE)}  # fmt: skip
 _BANDS = {name: (f"{name}_low", f"{name}_high") for name in _AGE}
+_MEMORIES = {"its own pairs": colour.MEMORY, "all others": colour.BLUE_STROKE}
 _TOKEN = v.knob("pos", "Token", sel.token_names, width=190)
 
 
@@ -31,6 +32,18 @@ def _matrix(run: Result, pick: v.Pick) -> v.Item:
         "matrix", sel.matrix_of_answers(run, pick["change"]), "changed", "asked", "percent",
         title="Probability of its own value, by which pair was changed", unit="%", top=100.0,
     ) if "answers" in run.tables else None  # fmt: skip
+
+
+def _routes(run: Result) -> list[v.Item]:
+    """One strip of the text for each memory."""
+    routes = run.arrays["routes"]
+    return [
+        draw.token_strip(
+            sel.tokens(run), [float(x) for x in routes.sel(layer=layer).values[memory]], top=1.0,
+            title=f"Layer {int(layer)}, memory {memory}", unit="weight of the router",
+        )
+        for layer in routes["layer"].values for memory in range(routes.sizes["memory"])
+    ]  # fmt: skip
 
 
 def _damage(run: Result, pick: v.Pick) -> v.Clicks:
@@ -205,6 +218,13 @@ VIEWS = [
                 interval=("low", "high"), xlabel="tokens of other text behind the pairs",
                 ylabel="pairs (%)", title="Recall behind other text", height=360),
         v.table("fading"),
+    ]),
+    v.View("Memories", needs="memories", parts=[
+        v.finding("router_*"),
+        v.chart("rate_bars", sel.memories, names="name", words=_MEMORIES, of="questions",
+                title="Recall with one memory silenced (%)"),
+        v.show(_routes),
+        v.table("memories"),
     ]),
     v.View("Wiping", needs="wiping", parts=[
         v.finding("wiped"),

@@ -11,6 +11,7 @@ import pytest
 
 import workbench as wb
 from analyses.state import recurrent_state
+from analyses.state.recurrent_state import router
 from tests.helpers import families
 from workbench import runs
 from workbench.errors import BadInput
@@ -71,9 +72,10 @@ def test_a_saved_run_opens_and_every_view_is_drawn(tmp_path: Path) -> None:
     run = runs.open_run(str(tmp_path / "run"))
     views = bound(recurrent_state.VIEWS, run, recurrent_state.SCHEMA)
     assert list(views) == [
-        "Pairs", "Forgotten", "Reading", "Ledger", "Damage", "Spectrum", "Probes", "Fading", "Wiping",
+        "Pairs", "Forgotten", "Reading", "Ledger", "Damage", "Spectrum", "Probes", "Fading",
+        "Memories", "Wiping",
     ]  # fmt: skip
-    views.pop("Fading")  # that part was not run
+    del views["Fading"], views["Memories"]  # these parts were not run
     for title, view in views.items():
         still = " ".join(map(str, view.still()))
         assert "The run was stopped" not in still, title
@@ -152,3 +154,38 @@ def test_what_it_costs_is_said_for_every_part() -> None:
     costs = recurrent_state.cost(model, recurrent_state.Params.model_validate({}))
     assert set(costs) == {part.name for part in recurrent_state.PARTS}
     assert all(cost.forward > 0 for cost in costs.values())
+
+
+def test_a_routers_memories_hold_their_own_pairs_alone() -> None:
+    model = wb.load("organism/recall-mom-planted")
+    run = ran(model, parts=["reading", "router"], rows=32)
+    memories = run.tables["memories"]
+    assert len(memories) == 4
+    assert memories["own_after"].max() <= 0.05
+    assert (memories["other_before"] - memories["other_after"]).max() < 0.05
+    found = run.findings["router_0"].values
+    assert found["same"] == 1.0
+    assert found["chance"] < 0.4
+    routes = run.arrays["routes"].sel(layer=0).values
+    words = list(run.tables["tokens"]["token"])
+    for pos, word in enumerate(words):
+        if word.strip().startswith("k"):
+            assert routes[:, pos].argmax() == int(word.strip()[1:]) % 4
+    assert "no router" in str(router.unavailable_reason(wb.load("organism/recall-mamba-16")))
+
+
+def test_mutual_information_is_that_of_known_labels() -> None:
+    labels = np.array([0, 0, 1, 1, 2, 2])
+    assert router.mutual_information(labels, labels[::-1].copy()) == pytest.approx(1.0)
+    assert router.mutual_information(labels, np.array([0, 1, 0, 1, 0, 1])) == pytest.approx(0.0)
+    assert router.mutual_information(labels, np.zeros(6, dtype=int)) == 0.0
+
+
+def test_a_default_run_has_the_parts_that_the_model_can_have() -> None:
+    run = wb.run(
+        "recurrent-state", families.built("xlstm"), {"sequences": 200, "rows": 4, "crowd": 4}
+    )
+    assert {"half_life", "held", "decoded"} <= set(run.findings)
+    assert "edits" not in run.tables
+    with pytest.raises(BadInput, match="divided by a sum"):
+        wb.run("recurrent-state", families.built("xlstm"), {"parts": ["pairs"]})
