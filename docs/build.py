@@ -58,7 +58,7 @@ DOOR: Mapping[str, Sequence[str]] = {
     ],
     "Recurrent memory": [
         *("implicit_attention", "change_state", "WipeState", "FreezeState", "PatchState"),
-        *("SetState", "EraseKey", "RewritePair"),
+        *("SetState", "AddToState", "EraseKey", "RewritePair"),
         *("tune_initial_state", "read_states", "open_states", "SavedStates"),
     ],
     "Features": ["open_features", "attribute_features", "train_features"],

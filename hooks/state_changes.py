@@ -57,7 +57,8 @@ def change_state(
     the change says what becomes of it (`WipeState`, `PatchState`).
 
     Args:
-        change: `WipeState`, `FreezeState`, `PatchState`, `SetState`, `EraseKey`, `RewritePair`.
+        change: `WipeState`, `FreezeState`, `PatchState`, `SetState`, `AddToState`, `EraseKey`,
+            `RewritePair`.
         layers: None is all recurrent ones.
         heads: state heads; None is all.
         positions: after which tokens, as in other interventions (0 is a prompt's first token, -1

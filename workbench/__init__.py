@@ -70,6 +70,7 @@ _DOOR = {
     "SetState": "hooks.recurrent.changes",
     "EraseKey": "hooks.recurrent.changes",
     "RewritePair": "hooks.recurrent.changes",
+    "AddToState": "hooks.recurrent.changes",
     "contract": "hooks.invariants",
     "open_features": "hooks.features.load",
     "attribute_features": "hooks.features.attribute",

@@ -168,6 +168,22 @@ def test_a_pair_is_erased_or_rewritten(family: str) -> None:
     )
 
 
+def test_what_is_added_to_a_state_stands_beside_what_it_held() -> None:
+    model = built("mamba2")
+    plain = wb.capture(model, [TEXT], sites="state", layers=0)["state"].values[0, 0]
+    more = torch.tensor(plain[3]).mT
+    with wb.change_state(model, wb.AddToState({0: more}), layers=0, positions=[7]):
+        changed = wb.capture(model, [TEXT], sites="state", layers=0)["state"].values[0, 0]
+    torch.testing.assert_close(
+        torch.tensor(changed[7]), torch.tensor(plain[7] + plain[3]), rtol=1e-4, atol=1e-5
+    )
+    with (
+        pytest.raises(BadInput, match="layer 0"),
+        wb.change_state(model, wb.AddToState({0: more[:, :1]}), layers=0, positions=[7]),
+    ):
+        model.next_logits([TEXT])
+
+
 def test_an_initial_state_is_one_more_term_of_what_is_read() -> None:
     """With a state at the start, a token reads what it read before plus the decayed start."""
     model = built("mamba2")
