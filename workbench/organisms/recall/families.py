@@ -100,7 +100,7 @@ def _two_states(description: str, rule: str, task: Task = "pairs") -> Family:
 def _delayed(description: str, numbers: int, steps: int, **sizes: Any) -> Family:
     """Delayed recall with a state of so many numbers a layer."""
     return Family(
-        f"{description}; one value, asked for after a delay",
+        f"{description}, after a delay",
         lambda: untrained.delayed(num_hidden_layers=LAYERS, **sizes),
         numbers * _FLOAT,
         (3e-3,),
