@@ -15,6 +15,8 @@ from ui.runs.static_views import fragments
 from workbench import account, commands, cost, registry
 from workbench.errors import BadInput, NotFound
 from workbench.organisms import corpus
+from workbench.organisms.recall.families import FAMILIES
+from workbench.organisms.recall.task import make_tokenizer
 
 SMALL = {
     "knowledge-conflict": {
@@ -115,6 +117,9 @@ def small(tmp_path_factory):
             if name == "knowledge-conflict":
                 model = wb.load((planted.planted_module(), planted.planted_tokenizer()))
                 values["facts_file"] = str(planted.planted_facts(tmp_path_factory.mktemp("facts")))
+            elif name == "recall-capacity":  # has both memories, attention and a state
+                module = FAMILIES["hybrid"].make().eval()
+                model = wb.load((module, make_tokenizer()))
             else:
                 model = wb.load("organism/planted")
             if name == "function-tokens":

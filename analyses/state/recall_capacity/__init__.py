@@ -8,9 +8,12 @@ says what the law is where everything is known. docs/methods/recall-capacity.md 
 (rows of pairs, and what is asked of them: ../../measures/pair_questions.py)
 measure.py         what a model answers
 recall.py          one model: number, order, gap, repeats, binding again
-state_size.py      all stored organisms: recall against bytes of state
+stored.py          the stored organisms on fresh rows
+state_size.py      … their recall against bytes of state
+designs.py         … how a budget of state is divided, what a start does, what is forgotten
 outer_product.py   a memory that is a sum of outer products, and its theory
 error_laws.py      its error over dimensions, fitted
+memories.py        a hybrid without its attention, and without its state
 head_capacity.py   layers of attention on sets of random examples (head_sets.py: over heads)
 chains.py          transformers on chains of associations (chain_order.py: which link is first)
 claims.py          what of the papers holds here

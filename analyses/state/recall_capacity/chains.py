@@ -20,10 +20,11 @@ LINKS = 3
 CHAINS = (1, 2)
 """Chains in a row: one at first, more once the present ones are learned."""
 ENTITIES = 32
+NEXT = ENTITIES
 LEARNED = 0.8
 """Share of right answers from which a distance counts as learned."""
 WIDTH, HEADS = 64, 2
-_ROWS = 64  # of a step
+_ROWS = 96  # of a step
 _RATE, _WARMUP = 3e-3, 50
 _MEASURED = 512  # rows
 
@@ -41,33 +42,42 @@ class Learned:
     curve: list[tuple[int, tuple[float, ...]]]
 
 
-def rows(count: int, chains: int, generator: torch.Generator) -> tuple[torch.Tensor, torch.Tensor]:
-    """Rows of chains, cut into pairs in any order, then a question for every start and distance.
+def rows(
+    count: int, chains: int, generator: torch.Generator
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Rows of chains, cut into pairs in any order, then a question for every start.
 
-    A question is the token of a distance and the entity to start from; the answer is not written.
+    A question is an entity and as many tokens `NEXT` as there are farther links: at the entity the
+    next link is asked for, at the first `NEXT` the one behind that, and so on. No answer is
+    written.
 
     Returns:
-        ids (row, token) and labels of the same shape, -100 where nothing is asked.
+        ids (row, token); labels of the same shape, -100 where nothing is asked; and how many links
+        away the answer is, 0 there.
     """
     nodes = torch.rand(count, ENTITIES, generator=generator).argsort(1)[:, : chains * (LINKS + 1)]
     nodes = nodes.view(count, chains, LINKS + 1)
     pairs = torch.stack([nodes[:, :, :-1], nodes[:, :, 1:]], -1).flatten(1, 2)
     order = torch.rand(count, pairs.shape[1], generator=generator).argsort(1)
     pairs = pairs.gather(1, order[..., None].expand_as(pairs)).flatten(1)
-    asked = [
-        (nodes[:, chain, start], distance, nodes[:, chain, start + distance])
-        for chain in range(chains)
-        for start in range(LINKS)
-        for distance in range(1, LINKS - start + 1)
-    ]
-    start, answer = (torch.stack([one[n] for one in asked], 1) for n in (0, 2))  # type: ignore[misc]
-    distance = torch.tensor([one[1] for one in asked]).expand_as(start) + ENTITIES - 1
-    order = torch.rand(start.shape, generator=generator).argsort(1)
-    questions = torch.stack([distance, start], -1)
-    questions = questions.gather(1, order[..., None].expand_as(questions)).flatten(1)
-    labels = torch.stack([torch.full_like(answer, -100), answer.gather(1, order)], -1).flatten(1)
-    ids = torch.cat([pairs, questions], 1)
-    return ids, torch.cat([torch.full_like(pairs, -100), labels], 1)
+    question = torch.full((count, chains, LINKS, LINKS), NEXT)
+    question[..., 0] = nodes[:, :, :-1]
+    answer, away = torch.full_like(question, -100), torch.zeros_like(question)
+    for start in range(LINKS):
+        for distance in range(1, LINKS - start + 1):
+            answer[:, :, start, distance - 1] = nodes[:, :, start + distance]
+            away[:, :, start, distance - 1] = distance
+    order = torch.rand(count, chains * LINKS, generator=generator).argsort(1)
+    order = order[..., None].expand(-1, -1, LINKS)
+    asked, labels, links = (
+        one.flatten(1, 2).gather(1, order).flatten(1) for one in (question, answer, away)
+    )
+    before = torch.full_like(pairs, -100)
+    return (
+        torch.cat([pairs, asked], 1),
+        torch.cat([before, labels], 1),
+        torch.cat([torch.zeros_like(pairs), links], 1),
+    )
 
 
 def _model(layers: int) -> Any:
@@ -75,7 +85,7 @@ def _model(layers: int) -> Any:
 
     return LlamaForCausalLM(
         LlamaConfig(
-            vocab_size=ENTITIES + LINKS,
+            vocab_size=ENTITIES + 1,
             hidden_size=WIDTH,
             intermediate_size=2 * WIDTH,
             num_hidden_layers=layers,
@@ -92,14 +102,10 @@ def _model(layers: int) -> Any:
 
 def recall(model: Any, seed: int) -> tuple[float, ...]:
     """Share of right answers for each distance, on rows of most chains."""
-    ids, labels = rows(_MEASURED, CHAINS[-1], torch.Generator().manual_seed(seed))
+    ids, labels, links = rows(_MEASURED, CHAINS[-1], torch.Generator().manual_seed(seed))
     with torch.no_grad():
-        given = model(input_ids=ids, use_cache=False).logits.argmax(-1)
-    right, asked = given == labels, labels != -100
-    distance = torch.roll(ids, 1, 1) - ENTITIES + 1  # stands before what is asked from
-    return tuple(
-        float(right[asked & (distance == links)].float().mean()) for links in range(1, LINKS + 1)
-    )
+        right = model(input_ids=ids, use_cache=False).logits.argmax(-1) == labels
+    return tuple(float(right[links == n].float().mean()) for n in range(1, LINKS + 1))
 
 
 def train(
@@ -114,7 +120,7 @@ def train(
     level, curve = 0, [(0, recall(model, seed))]
     for step in range(steps):
         chains = CHAINS[int(torch.randint(level + 1, (), generator=generator))]
-        ids, labels = rows(_ROWS, chains, generator)
+        ids, labels, _ = rows(_ROWS, chains, generator)
         for group in optimizer.param_groups:
             falling = 0.5 * (1 + math.cos(math.pi * step / steps))
             group["lr"] = _RATE * min(1.0, (step + 1) / _WARMUP) * falling

@@ -5,6 +5,9 @@ NAME = "recall-capacity"
 PREFIX = "organism/recall-"
 """Names of the organisms that were trained on pairs alone begin so."""
 
+DESIGNS = "mom"
+"""Organisms whose names begin so differ in how one budget of state is divided."""
+
 READINGS = {
     "once": "once",
     "twice": "twice",

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from analyses.measures.pair_questions import of_task, too_few_words, vocabulary_of
 from analyses.state.recall_capacity.chain_order import LAYERS, STEPS
 from analyses.state.recall_capacity.measure import BATCH
+from analyses.state.recall_capacity.memories import CONDITIONS, lacks_a_memory
 from analyses.state.recall_capacity.params import Params
 from analyses.state.recall_capacity.recall import middle, rebound, repeated
 from workbench.cost import Cost, total
@@ -31,7 +32,7 @@ def cost(model: InstrumentedModel, params: Params) -> dict[str, Cost]:
 
 def stages(model: InstrumentedModel, params: Params) -> dict[str, dict[str, Cost]]:
     """By part, and by stage of it."""
-    from analyses.state.recall_capacity.state_size import organisms
+    from analyses.state.recall_capacity.stored import organisms
 
     task = of_task()
     tokens = sum(_rows(params) * task.length(pairs) for pairs in params.pairs)
@@ -41,6 +42,7 @@ def stages(model: InstrumentedModel, params: Params) -> dict[str, dict[str, Cost
         "state_size": {
             "organisms": Cost(seconds=len(organisms()) * (_OPENING + _ORGANISM * tokens))
         },
+        "memories": {} if lacks_a_memory(model) else _memories(model, params),
         "heads": {"sets": Cost(seconds=params.trainings * _heads())},
         "chains": {"chains": Cost(seconds=params.trainings * _CHAIN * STEPS * sum(LAYERS))},
         "outer_product": {
@@ -50,6 +52,15 @@ def stages(model: InstrumentedModel, params: Params) -> dict[str, dict[str, Cost
             )
         },
     }
+
+
+def _memories(model: InstrumentedModel, params: Params) -> dict[str, Cost]:
+    vocabulary = vocabulary_of(model)
+    each = [
+        _reading(model, vocabulary, params, pairs, vocabulary.length(pairs))
+        for pairs in repeated(params, vocabulary)
+    ]
+    return {"taken away": total(each) * len(CONDITIONS)}
 
 
 def _heads() -> float:

@@ -36,6 +36,11 @@ def run(model: InstrumentedModel, params: Params, progress: Progress) -> Result:
     if "outer_product" in wanted:
         error_laws.measure(result, params, stage["memories"])
         progress.checkpoint(result)
+    if "memories" in wanted:
+        from analyses.state.recall_capacity import memories
+
+        memories.measure(result, model, params, stage["taken away"])
+        progress.checkpoint(result)
     if "heads" in wanted:
         from analyses.state.recall_capacity import head_sets
 

@@ -9,13 +9,19 @@ from workbench.parts import Part
 if TYPE_CHECKING:
     from hooks.model import InstrumentedModel
 
-Name = Literal["recall", "state_size", "outer_product", "heads", "chains"]
+Name = Literal["recall", "state_size", "outer_product", "memories", "heads", "chains"]
 
 
 def _too_few_words(model: InstrumentedModel) -> str | None:
     from analyses.measures.pair_questions import too_few_words
 
     return too_few_words(model)
+
+
+def _lacks_a_memory(model: InstrumentedModel) -> str | None:
+    from analyses.state.recall_capacity.memories import lacks_a_memory
+
+    return _too_few_words(model) or lacks_a_memory(model)
 
 
 PARTS = [
@@ -40,6 +46,14 @@ PARTS = [
         "How the error of the simplest memory, a sum of outer products, falls with its dimension,"
         " beside the theory.",
         views=["Outer product"],
+    ),
+    Part(
+        "memories",
+        "Attention and state",
+        "What a model with both still recalls when its state is wiped before the questions, or"
+        " its attention is off.",
+        views=["Attention and state"],
+        unavailable_reason=_lacks_a_memory,
     ),
     Part(
         "heads",

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from analyses.state.recall_capacity import outer_product as outer
-from analyses.state.recall_capacity.constants import MEASURED, RULES
+from analyses.state.recall_capacity.constants import DESIGNS, MEASURED, RULES
 from workbench.draw import colour
 from workbench.draw.long_tables import HUES
 from workbench.wording import counted, percent
@@ -68,7 +68,15 @@ def by_gap(run: Result) -> pd.DataFrame:
 
 def by_reading(run: Result) -> pd.DataFrame:
     """Recall of the same rows read once and twice, as means with intervals, in percent."""
-    table = run.tables["by_reading"]
+    return _in_percent(run.tables["by_reading"])
+
+
+def memories(run: Result) -> pd.DataFrame:
+    """Recall with and without each memory, as means with intervals, in percent."""
+    return _in_percent(run.tables["memories"])
+
+
+def _in_percent(table: pd.DataFrame) -> pd.DataFrame:
     return table.assign(
         row=[f"{pairs} pairs" for pairs in table["pairs"]],
         mean=100 * table["recall"],
@@ -103,7 +111,8 @@ def state_size(run: Result) -> pd.DataFrame | None:
     first = table.loc[table["source"] == MEASURED, ["model", "training_seed"]].drop_duplicates()
     own = dict(first.to_numpy())
     is_first = table["training_seed"] == table["model"].map(own)
-    rows = table[table["trained"] & ((table["source"] == MEASURED) | ~is_first)]
+    other = table["model"].str.startswith(f"{DESIGNS}-")  # of one layer, and shown by themselves
+    rows = table[table["trained"] & ~other & ((table["source"] == MEASURED) | ~is_first)]
     keys = ["pairs", "family", "model", "grows", "held_bytes"]
     groups = rows.groupby(keys, sort=False)
     means = groups["recall"].mean().reset_index()
@@ -120,6 +129,23 @@ def state_size(run: Result) -> pd.DataFrame | None:
     means["log_bytes"] = np.log2(means["held_bytes"].astype(float))
     means["title"] = [f"Recall of {pairs} pairs, by bytes of state (%)" for pairs in means["pairs"]]
     return means.sort_values(["pairs", "held_bytes"], ascending=[False, True], kind="stable")
+
+
+def designs(run: Result) -> pd.DataFrame | None:
+    """Gains of the planted router over each other design, in points."""
+    table = run.tables.get("designs")
+    if table is None:
+        return None
+    shown = {"mean": table["gain"], "low": table["low"], "high": table["high"]}
+    return table.assign(
+        row=[f"{pairs} pairs" for pairs in table["pairs"]],
+        **{name: 100 * values for name, values in shown.items()},
+    )
+
+
+def forgetting(run: Result) -> pd.DataFrame | None:
+    table = run.tables.get("forgetting")
+    return None if table is None else table.assign(condition=table["model"])
 
 
 def byte_ticks(run: Result) -> list[tuple[float, str]]:

@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from analyses.measures.pair_questions import is_trained_on_pairs, of_task
-from analyses.measures.statistics import mean_interval, sign
-from analyses.state.recall_capacity.constants import MEASURED, PREFIX, RECORDED
-from analyses.state.recall_capacity.findings import listed, points
-from analyses.state.recall_capacity.measure import Answers, ask
-from hooks.model import load
-from workbench.organisms import Organism, shipped
-from workbench.organisms.recall import record
+from analyses.measures.pair_questions import of_task
+from analyses.measures.statistics import sign
+from analyses.state.recall_capacity.constants import MEASURED, RECORDED
+from analyses.state.recall_capacity.designs import add_designs, add_forgetting, add_learning
+from analyses.state.recall_capacity.findings import listed
+from analyses.state.recall_capacity.stored import PAIRS, Stored, measured, organisms
 from workbench.result import Finding, Result
 from workbench.wording import counted, percent
 
@@ -25,70 +22,22 @@ if TYPE_CHECKING:
     from analyses.state.recall_capacity.params import Params
     from workbench.progress import Progress
 
-DESIGNS = "mom"
-"""Organisms whose names begin so differ in how one budget of state is divided."""
-
-
-@dataclass(frozen=True)
-class Stored:
-    """A stored organism: what it is called here, what is recorded of it, what it recalls now.
-
-    Attributes:
-        family: its mechanism; those that differ in the size of the state alone share one.
-        answers: by number of pairs, on fresh rows.
-    """
-
-    name: str
-    family: str
-    record: record.Record
-    answers: dict[int, Answers]
-
-
-def family_of(name: str) -> str:
-    """ "mamba" of "mamba-16"; a name without a size is a family of its own."""
-    head, _, size = name.rpartition("-")
-    return head if head and size.isdigit() else name
-
-
-def organisms() -> list[Organism]:
-    """Those that come with the workbench and were trained on pairs, no key of which is rebound."""
-    every = [one for name, one in shipped().items() if name.startswith(PREFIX)]
-    known = [record.read(one.folder) for one in every]
-    return [
-        one
-        for one, its in zip(every, known, strict=True)
-        if its is not None and its.task == "pairs"
-    ]
-
 
 def measure(result: Result, params: Params, progress: Progress) -> None:
     """Table and findings of this part."""
     found, every = [], organisms()
     for number, organism in enumerate(every):
         part = progress.subprogress(number / len(every), (number + 1) / len(every))
-        one = _measured(organism, params, part)
+        one = measured(organism, params, part)
         if one is not None:
             found.append(one)
-    result.tables["state_size"] = _table(found, params)
-    _add_steps(result, found)
-    _add_state_size(result, found)
-    _add_designs(result, found)
-
-
-def _measured(organism: Organism, params: Params, progress: Progress) -> Stored | None:
-    """None of a model whose rows are others."""
-    known = record.read(organism.folder)
-    progress(0.0, f"Asking {organism.name}")
-    model = load(organism.name, device="cpu")
-    if known is None or not is_trained_on_pairs(model):
-        return None
-    name = organism.name.removeprefix(PREFIX)
-    answers: dict[int, Answers] = {}
-    for number, pairs in enumerate(params.pairs):
-        progress(number / len(params.pairs))
-        seeds = range(params.seed, params.seed + params.draws)
-        answers[pairs] = ask(model, of_task(), pairs, params.rows, seeds)
-    return Stored(name, family_of(name), known, answers)
+    of_pairs = [one for one in found if one.record.task == PAIRS]
+    result.tables["state_size"] = _table(of_pairs, params)
+    _add_steps(result, of_pairs)
+    _add_state_size(result, of_pairs)
+    add_designs(result, of_pairs)
+    add_learning(result, of_pairs)
+    add_forgetting(result, found)
 
 
 def _table(found: list[Stored], params: Params) -> pd.DataFrame:
@@ -225,71 +174,3 @@ def _add_state_size(result: Result, found: list[Stored]) -> None:
             unit="share of questions; steps",
         )
     )
-
-
-def _add_designs(result: Result, found: list[Stored]) -> None:
-    """Table and finding of organisms that divide one budget of state in several ways."""
-    import pandas as pd
-
-    designs = [one for one in found if one.name.startswith(f"{DESIGNS}-")]
-    planted = next((one for one in designs if one.name.endswith("planted")), None)
-    if planted is None or len(designs) < 2:
-        return
-    rows = []
-    for other in designs:
-        if other is planted:
-            continue
-        for pairs in planted.answers:
-            gain, (low, high), seeds = _over_seeds(planted, other, pairs)
-            rows.append(
-                {
-                    "against": other.name,
-                    "pairs": pairs,
-                    "state_bytes": planted.record.state_bytes,
-                    "against_bytes": other.record.state_bytes,
-                    "gain": gain,
-                    "low": low,
-                    "high": high,
-                    "seeds": seeds,
-                }
-            )
-    table = pd.DataFrame(rows)
-    result.tables["designs"] = table
-    hardest = table[table["pairs"] == table["pairs"].max()]
-    words = [
-        f"{row.against} ({row.against_bytes:,} bytes) {points(row.gain, (row.low, row.high))}"
-        for row in hardest.itertuples()
-    ]
-    result.add(
-        Finding(
-            "designs",
-            {row.against.replace("-", "_"): row.gain for row in hardest.itertuples()},
-            f"Several memories with a planted router ({planted.record.state_bytes:,} bytes), of"
-            f" {hardest['pairs'].iloc[0]} pairs, against {'; '.join(words)}. Intervals are over"
-            f" {counted(int(hardest['seeds'].min()), 'training')} of each, or over rows where there"
-            " is one.",
-            unit="difference of shares of questions",
-            interval={
-                row.against.replace("-", "_"): (row.low, row.high) for row in hardest.itertuples()
-            },
-        )
-    )
-
-
-def _over_seeds(one: Stored, other: Stored, pairs: int) -> tuple[float, tuple[float, float], int]:
-    """How much more one recalls: mean over trainings of the same seed, its interval, how many."""
-
-    def of(stored: Stored) -> dict[int, float]:
-        rate = stored.record.trainings[0].rate
-        return {
-            t.seed: t.recall[pairs]
-            for t in stored.record.trainings
-            if t.rate == rate and pairs in t.recall
-        }
-
-    mine, theirs = of(one), of(other)
-    shared = sorted(mine.keys() & theirs.keys())
-    if len(shared) < 2:
-        return (*one.answers[pairs].less(other.answers[pairs]), 1)
-    gains = np.array([mine[seed] - theirs[seed] for seed in shared])
-    return (*mean_interval(gains), len(shared))

@@ -85,9 +85,19 @@ VIEWS = [
             xlim=sel.byte_range, xlabel="bytes of state, one layer", height=320,
         ),
         v.finding("designs"),
+        v.chart(
+            "intervals", sel.designs, "row", "against", unit="points of recall",
+            title="Memories with a planted router against other designs (points)",
+        ),
+        v.finding("mimetic", "forgetting"),
+        v.chart(
+            "rate_bars", sel.forgetting, words=_ANSWERS, of="questions",
+            title="Organisms trained with keys that are bound again (% of such keys)",
+        ),
         v.says(schema.BYTES, small=True),
         v.table("state_steps", "From each state to the next larger one"),
         v.table("designs", "Several memories against one"),
+        v.table("learning_steps", "When each training learned"),
         v.table(sel.stored, "Every organism and training", of="state_size"),
     ], otherwise=_NOT_RUN.format("state_size")),
     v.View("Outer product", needs="errors", parts=[
@@ -110,6 +120,14 @@ VIEWS = [
         v.table(sel.top_slopes, "Slopes", of="slopes"),
         v.table("errors"),
     ], otherwise=_NOT_RUN.format("outer_product")),
+    v.View("Attention and state", needs="memories", parts=[
+        v.finding("memories"),
+        v.chart(
+            "intervals", sel.memories, "row", "condition", unit="pairs recalled (%)", zero=False,
+            title="Recall without one of the memories (%)",
+        ),
+        v.table("memories"),
+    ], otherwise=_NOT_RUN.format("memories")),
     v.View("Heads", needs="head_capacity", parts=[
         v.finding("heads", "context_length"),
         _sizes(

@@ -9,16 +9,16 @@ from pydantic import ValidationError
 
 import workbench as wb
 from analyses.state import recall_capacity
-from analyses.state.recall_capacity import claims, selections, state_size
+from analyses.state.recall_capacity import claims, designs, selections, state_size
 from analyses.state.recall_capacity.constants import MEASURED, NAME, RECORDED
 from analyses.state.recall_capacity.measure import Answers
 from analyses.state.recall_capacity.params import Params
-from analyses.state.recall_capacity.state_size import Stored, family_of, organisms
+from analyses.state.recall_capacity.stored import PAIRS, Stored, family_of, organisms
 from tests.helpers import tiny
 from ui.runs.static_views import fragments
 from workbench.errors import BadInput
 from workbench.organisms import shipped
-from workbench.organisms.recall.record import Record, Training
+from workbench.organisms.recall.record import Record, Training, read
 from workbench.progress import Progress
 from workbench.result import Result
 
@@ -54,7 +54,7 @@ def test_recall_is_what_the_record_says(run):
 def test_every_organism_is_measured_beside_its_record(run):
     table = run.tables["state_size"]
     names = {f"organism/recall-{name}" for name in table["model"]}
-    assert names == {one.name for one in organisms()}
+    assert names == {one.name for one in organisms() if read(one.folder).task == PAIRS}
     for _, rows in table.groupby(["model", "pairs"]):
         measured = rows[rows["source"] == MEASURED].iloc[0]
         recorded = rows[(rows["source"] == RECORDED) & (rows["training_seed"] == 0)].iloc[0]
@@ -117,13 +117,15 @@ def answers(share: float, n: int = 400) -> Answers:
     return Answers(right, right, right, zeros, zeros, rows % 4, zeros, rows, rows * 0)
 
 
-def made_up(name: str, held: int, shares: list[float], *, grows: bool = False) -> Stored:
+def made_up(
+    name: str, held: int, shares: list[float], *, grows: bool = False, active: int | None = None
+) -> Stored:
     """An organism whose trainings under seeds 0, 1, … recall these shares of 4 and of 32 pairs."""
     trainings = tuple(
         Training(seed, 0.01, 100, {4: share, 32: share}, {4: 0, 8: 9} if share > 0.2 else {4: 0})
         for seed, share in enumerate(shares)
     )
-    known = Record(name, held, grows, trainings)
+    known = Record(name, held, grows, trainings, active)
     return Stored(name, family_of(name), known, {4: answers(1.0), 32: answers(shares[0])})
 
 
@@ -132,7 +134,7 @@ def told(*found: Stored) -> Result:
     result.tables["state_size"] = state_size._table(list(found), Params())
     state_size._add_steps(result, list(found))
     state_size._add_state_size(result, list(found))
-    state_size._add_designs(result, list(found))
+    designs.add_designs(result, list(found))
     return result
 
 
@@ -178,7 +180,7 @@ def test_what_did_not_train_is_shown_and_not_counted():
 
 def test_a_planted_router_is_compared_over_seeds():
     result = told(
-        made_up("mom-planted", 8192, [0.7, 0.6, 0.65]),
+        made_up("mom-planted", 8192, [0.7, 0.6, 0.65], active=2048),
         made_up("mom-one", 2048, [0.3, 0.25, 0.2]),
         made_up("mom-large", 8192, [0.5]),
     )
@@ -188,7 +190,8 @@ def test_a_planted_router_is_compared_over_seeds():
     assert one["seeds"] == 3
     assert 0 < one["low"] < 0.4 < one["high"]
     assert table.loc[("mom-large", 32), "seeds"] == 1
-    assert "mom-one (2,048 bytes)" in result.findings["designs"].says
+    assert "mom-one (2,048 bytes, equal active bytes)" in result.findings["designs"].says
+    assert "mom-large (8,192 bytes, equal total bytes)" in result.findings["designs"].says
 
 
 def test_claims_follow_the_numbers():
@@ -208,3 +211,21 @@ def test_claims_follow_the_numbers():
     assert claims._attention(result).verdict == "cannot be told"
     everything = told(made_up("attention", 512, [1.0], grows=True))
     assert claims._attention(everything).verdict == "replicates"
+
+
+def test_a_mimetic_start_is_compared_with_the_default_one():
+    result = Result(NAME)
+    designs.add_learning(result, [made_up("mamba-16", 8192, [0.6])])
+    assert "mimetic" not in result.findings
+    pair = [made_up("mamba-16", 8192, [0.6]), made_up("mamba-16-mimetic", 8192, [0.7])]
+    designs.add_learning(result, pair)
+    assert result.findings["mimetic"].values == {"mimetic": 9, "default": 9}
+    assert set(result.tables["learning_steps"]["step"]) == {9}
+
+
+def test_what_is_forgotten_is_told_of_those_that_were_trained_so(run):
+    table = run.tables["forgetting"].set_index("model")
+    trained_so = [one for one in organisms() if read(one.folder).task == "rebound"]
+    assert set(table.index) == {one.name.removeprefix("organism/recall-") for one in trained_so}
+    assert table[["new", "old", "other"]].sum(axis=1).to_numpy() == pytest.approx(1)
+    assert table.loc["forgetting-delta", "new"] > table.loc["forgetting-delta", "old"]

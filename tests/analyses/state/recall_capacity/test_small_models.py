@@ -79,26 +79,28 @@ def test_capacity_that_doubles_with_the_heads_has_slope_one(monkeypatch):
 
 @given(st.integers(1, 2), st.integers(0, 2**31))
 def test_chains_lead_to_what_is_asked(count, seed):
-    ids, labels = chains.rows(3, count, torch.Generator().manual_seed(seed))
+    ids, labels, away = chains.rows(3, count, torch.Generator().manual_seed(seed))
     links = chains.LINKS
-    n_pairs, questions = count * links, count * links * (links + 1) // 2
-    assert ids.shape == labels.shape == (3, 2 * n_pairs + 2 * questions)
-    for row, wanted in zip(ids.tolist(), labels.tolist(), strict=True):
+    n_pairs = count * links
+    assert ids.shape == labels.shape == away.shape == (3, 2 * n_pairs + n_pairs * links)
+    for row, wanted, distance in zip(ids.tolist(), labels.tolist(), away.tolist(), strict=True):
         following = dict(zip(row[: 2 * n_pairs : 2], row[1 : 2 * n_pairs : 2], strict=True))
         assert len(following) == n_pairs
-        for at in range(2 * n_pairs, len(row), 2):
-            node = row[at + 1]
-            for _ in range(row[at] - chains.ENTITIES + 1):
-                node = following[node]
-            assert wanted[at + 1] == node
-            assert wanted[at] == -100
-    assert (labels != -100).sum() == 3 * questions
+        assert wanted[: 2 * n_pairs] == [-100] * (2 * n_pairs)
+        for at in range(2 * n_pairs, len(row), links):
+            node = row[at]
+            for step in range(links):
+                assert step == 0 or row[at + step] == chains.NEXT
+                node = following.get(node, -100)
+                assert wanted[at + step] == node
+                assert distance[at + step] == (step + 1 if node >= 0 else 0)
+    assert (labels != -100).sum() == 3 * n_pairs * (links + 1) // 2
 
 
 def test_a_model_that_follows_only_direct_links_is_told_by_distance():
     class Direct(torch.nn.Module):
         def forward(self, input_ids: torch.Tensor, use_cache: bool) -> Result:
-            logits = torch.zeros(*input_ids.shape, chains.ENTITIES)
+            logits = torch.zeros(*input_ids.shape, chains.NEXT + 1)
             n = 2 * chains.CHAINS[-1] * chains.LINKS
             for row, ids in enumerate(input_ids.tolist()):
                 following = dict(zip(ids[:n:2], ids[1:n:2], strict=True))
