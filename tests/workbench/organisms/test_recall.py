@@ -210,7 +210,14 @@ def test_the_command_trains_one_and_refuses_a_folder_that_holds_something(
     assert "recall-attention" in capsys.readouterr().err
 
 
-FORGETFUL = {"window", "delta-8", "forgetting-delta", "forgetting-additive"}
+FORGETFUL = {
+    "window",
+    "delta-8",
+    "mom-learned",
+    "mom-learned-by-key",
+    "forgetting-delta",
+    "forgetting-additive",
+}
 """Those that do not recall nine of ten of 4 pairs in rows of 64 tokens, most of them filler."""
 SHIPPED = [name for name in FAMILIES if f"organism/recall-{name}" in shipped()]
 
