@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 _FLOAT = 4
 _WALK = 3  # walking along the states of a pass takes so many passes more
+_FITS = 1.0  # seconds for the probes of one layer and lag, with their controls, at 1,200 rows
+_STEP = 5e-4  # seconds of a step along the states of one layer, whatever the model
 _MEMORIES = 8  # of a router, each silenced in turn
 _CHANGED = 2  # a pass in which a state is changed, of one in which none is
 
@@ -34,7 +36,11 @@ def stages(model: InstrumentedModel, params: Params) -> dict[str, dict[str, Cost
     shown = choose(model, params)
     n, asked = len(shown.ids), len(question(shown)[0])
     found = {
-        "reading": {"reading": Cost(forward=n * (1 + _WALK), passes=1 + _WALK)},
+        "reading": {
+            "reading": Cost(
+                forward=n * (1 + _WALK), passes=1 + _WALK, seconds=4 * _STEP * n * len(layers)
+            )
+        },
         "wiping": {
             "wiping": Cost(forward=len(layers) * asked**2 / 2 + 2 * asked, passes=asked**2 / 2)
         },
@@ -61,6 +67,7 @@ def stages(model: InstrumentedModel, params: Params) -> dict[str, dict[str, Cost
             "interference": Cost(
                 forward=crowd * (1 + _WALK),
                 passes=crowd * (1 + _WALK) / (pair_rows.TOGETHER * 64),
+                seconds=2 * _STEP * len(layers) * crowd / pair_rows.TOGETHER,
                 bytes=_FLOAT * pair_rows.TOGETHER * 64 * model.card.d_vocab,
             )
         },
@@ -68,6 +75,7 @@ def stages(model: InstrumentedModel, params: Params) -> dict[str, dict[str, Cost
             "fading": Cost(
                 forward=sum(pairs + sequences * gap for gap in params.gaps) * (3 + 2 * _WALK),
                 passes=(3 + 2 * _WALK) * len(params.gaps) * sequences / pair_rows.TOGETHER,
+                seconds=3 * _STEP * len(layers) * sum(params.gaps) * sequences / pair_rows.TOGETHER,
             )
         },
         "router": {
@@ -81,6 +89,7 @@ def stages(model: InstrumentedModel, params: Params) -> dict[str, dict[str, Cost
                 forward=2 * params.sequences * one * 2,
                 passes=2 * params.sequences / 64,
                 bytes=8 * params.sequences * probes.WIDTH * len(layers) * 2,
+                seconds=_FITS * len(layers) * len(params.lags) * params.sequences / 1200,
             )
         },
     }

@@ -19,25 +19,35 @@ def unavailable_reason(model: InstrumentedModel) -> str | None:
             "it carries no state from token to token; its attention keeps the keys and values of"
             " all tokens, which the question Inside one prompt shows."
         )
-    if not any("state_q" in block.parallel_states for block in blocks):
-        return (
-            "what the kernels of its recurrent layers are given cannot be read. Their states can:"
-            " `wb.capture` with the site `state`."
-        )
     return None
+
+
+def has_kernels(model: InstrumentedModel) -> bool:
+    """Whether what the kernel of any recurrent layer is given can be read."""
+    return any("state_q" in block.parallel_states for block in model.layout.blocks)
+
+
+def no_kernels(model: InstrumentedModel) -> str | None:
+    """Why only the states themselves can be read, or None."""
+    if has_kernels(model):
+        return None
+    return "what the kernels of its recurrent layers are given cannot be read; its states can."
 
 
 def recurrent_layers(
     model: InstrumentedModel, wanted: Sequence[int] | None
 ) -> tuple[list[int], list[int]]:
-    """(layers to look at, recurrent layers whose kernels cannot be read).
+    """(layers to look at, recurrent layers that are left out since their kernels cannot be read).
+
+    Where no kernel can be read all layers with a state are looked at, their states alone.
 
     Raises:
         BadInput: a layer that has no state to look at.
     """
     blocks = model.layout.blocks
-    readable = [n for n, block in enumerate(blocks) if "state_q" in block.parallel_states]
-    others = [n for n, block in enumerate(blocks) if block.states and n not in readable]
+    stateful = [n for n, block in enumerate(blocks) if "state" in block.states]
+    readable = [n for n in stateful if "state_q" in blocks[n].parallel_states] or stateful
+    others = [n for n in stateful if n not in readable]
     for layer in wanted or ():
         if layer not in readable:
             raise BadInput(

@@ -108,6 +108,29 @@ def of_layer(inputs: KernelInputs, at: Sequence[int], *, matrices: bool) -> Stat
     )
 
 
+def of_states(states: Tensor, decay: Tensor | None, at: Sequence[int]) -> StateLedger:
+    """What the states of one prompt say by themselves, where a kernel cannot be read: their length,
+    how far each token moves them, singular values, half-life. The rest is NaN.
+
+    Args:
+        states: (pos, state_head, row, col), after every token.
+        decay: what each token multiplies them by, as the site `state_decay`; None: not known.
+    """
+    heads = states.shape[1]
+    nothing = torch.full((heads, len(states)), math.nan)
+    moved = torch.diff(states, dim=0, prepend=torch.zeros_like(states[:1]))
+    known = {"norm": states.flatten(2).norm(dim=2).T, "net": moved.flatten(2).norm(dim=2).T}
+    lives = torch.full((heads,), math.nan)
+    if decay is not None:
+        lives = _life(-decay.double().clamp(min=1e-30).log().mean(0).flatten(1))
+    return StateLedger(
+        {name: known.get(name, nothing) for name in TRACES},
+        torch.stack([_singular_values(states[t]) for t in at], 1),
+        lives,
+        torch.full((heads,), math.nan),
+    )
+
+
 def _overlap(k: Tensor) -> Tensor:
     """Mean |cosine| of two tokens' keys, (state_head,); of long texts evenly spaced tokens."""
     some = k[:: -(-len(k) // _COMPARED)]
@@ -131,9 +154,19 @@ def _singular_values(state: Tensor) -> Tensor:
 
 
 def _half_life(inputs: KernelInputs) -> Tensor:
-    """(state_head,); of heads whose rows or columns decay by themselves, the median of them."""
-    rates = -inputs.log_decay[0].mean(0).flatten(1).double()
-    return (math.log(2) / rates.clamp(min=0).abs()).median(-1).values.float().cpu()
+    """(state_head,)"""
+    return _life(-inputs.log_decay[0].mean(0).flatten(1).double())
+
+
+def _life(rates: Tensor) -> Tensor:
+    """Tokens until half is left, (state_head,); of heads whose rows or columns decay by themselves,
+    the median of them.
+
+    Args:
+        rates: −ln decay, (state_head, number).
+    """
+    lives = math.log(2) / rates.clamp(min=0).abs()  # abs: no minus zero
+    return lives.median(-1).values.float().cpu()
 
 
 def effective_rank(spectra: np.ndarray) -> np.ndarray:

@@ -68,7 +68,7 @@ def measure(
     result.tables["edits"] = table
     best = _best_layer(table)
     result.provenance.notes["best layer"] = str(best)
-    _add_findings(result, table, found, best, offsets[best])
+    _add_findings(result, model, table, found, best, offsets[best])
     if shown.row is not None:
         progress(0.92, "Changing the pairs that are shown, one by one")
         result.tables["answers"] = _one_by_one(model, vocabulary, shown.row, best, params.seed)
@@ -140,6 +140,7 @@ def _best_layer(table: pd.DataFrame) -> int:
 
 def _add_findings(
     result: Result,
+    model: InstrumentedModel,
     table: pd.DataFrame,
     found: Mapping[tuple[str, int, str], Sequence[pair_edits.Edited]],
     best: int,
@@ -154,6 +155,11 @@ def _add_findings(
         )
         result.add(Finding("not_recalled", 0.0, says, unit="share of pairs"))
         return
+    attends = (
+        ""
+        if not any(b.attention for b in model.layout.blocks)
+        else (" Its attention layers still see the pairs, and may answer whatever the state says.")
+    )
     behind = "one token" if offset == 1 else f"{offset} tokens"
     says = (
         f"Rewriting a pair in layer {best}'s state changes its answer to the new value in"
@@ -161,7 +167,7 @@ def _add_findings(
         f" ({_span(rewrite, 'new')}); a random rewrite of the same size in"
         f" {percent(random['new'])}. Of the other pairs {percent(rewrite['kept'])} stay as they"
         f" were, under the random rewrite {percent(random['kept'])}. Questions read a pair mostly"
-        f" from {behind} behind its key."
+        f" from {behind} behind its key.{attends}"
     )
     result.add(
         Finding(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Literal
 
 from analyses.state.recurrent_state import router
+from analyses.state.recurrent_state.layers import no_kernels
 from hooks.state_changes import changeable_states
 from workbench.errors import BadInput, SiteNotFound
 from workbench.parts import Part
@@ -17,6 +18,8 @@ Name = Literal["reading", "pairs", "interference", "probes", "fading", "router",
 
 def no_states_to_change(model: InstrumentedModel) -> str | None:
     """Why no state of this model can be put in, or None."""
+    if why_not := no_kernels(model):
+        return why_not
     try:
         changeable_states(model, None)
     except (BadInput, SiteNotFound) as error:
@@ -43,12 +46,14 @@ PARTS = [
         "interference",
         "What is forgotten",
         "Whether what a question reads out of a crowded state tells which pairs are not recalled.",
+        unavailable_reason=no_kernels,
         views=["Forgotten"],
     ),
     Part(
         "probes",
         "What can be decoded",
         "Which of the past values a linear probe finds in the state, with its controls.",
+        unavailable_reason=no_kernels,
         views=["Probes"],
     ),
     Part(

@@ -34,7 +34,7 @@ VALUES = 16
 PAIRS = 8
 WIDTH = 512
 _TRAINED_ON = 0.7  # of the rows
-_PENALTIES = 10.0 ** np.arange(-3, 4)
+_PENALTIES = [10.0**n for n in range(-3, 4)]
 
 
 @dataclass(frozen=True)
@@ -160,28 +160,24 @@ def accuracy(x: np.ndarray, label: np.ndarray, n_values: int, seed: int) -> tupl
     cut = int(_TRAINED_ON * len(x))
     train, test = order[:cut], order[cut:]
     inner, outer = train[: int(0.8 * cut)], train[int(0.8 * cut) :]
-    best = max(
-        _PENALTIES,
-        key=lambda penalty: float(
-            (_predict(x, label, n_values, inner, outer, penalty) == label[outer]).mean()
-        ),
-    )
-    found = _predict(x, label, n_values, train, test, best)
+    tried = _predictions(x, label, n_values, inner, outer, _PENALTIES)
+    best = _PENALTIES[np.argmax([(found == label[outer]).mean() for found in tried])]
+    (found,) = _predictions(x, label, n_values, train, test, [best])
     return int((found == label[test]).sum()), len(test)
 
 
-def _predict(
+def _predictions(
     x: np.ndarray,
     label: np.ndarray,
     n_values: int,
     train: np.ndarray,
     test: np.ndarray,
-    penalty: float,
-) -> np.ndarray:
+    penalties: Sequence[float],
+) -> list[np.ndarray]:
+    """The values that ridge regressions say for the rows `test`, one for each penalty."""
     target = np.eye(n_values)[label[train]]
     centre, mean = target.mean(0), x[train].mean(0)
-    a = x[train] - mean
-    gram = a.T @ a + penalty * len(train) * np.eye(x.shape[1])
-    weights = np.linalg.solve(gram, a.T @ (target - centre))
-    found: np.ndarray = ((x[test] - mean) @ weights + centre).argmax(1)
-    return found
+    a, b = x[train] - mean, x[test] - mean
+    gram, right = a.T @ a, a.T @ (target - centre)
+    each = np.eye(x.shape[1]) * len(train)
+    return [(b @ np.linalg.solve(gram + p * each, right) + centre).argmax(1) for p in penalties]

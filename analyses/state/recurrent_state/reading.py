@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import torch
 
 from analyses.state.recurrent_state import ledger
 from analyses.state.recurrent_state.constants import (
@@ -14,6 +15,7 @@ from analyses.state.recurrent_state.constants import (
     SPECTRA,
     TRACES,
 )
+from analyses.state.recurrent_state.layers import has_kernels
 from hooks.capture import capture
 from hooks.implicit_attention import shares_of
 from hooks.sites import resolve
@@ -45,12 +47,11 @@ def read(
     import xarray as xr
 
     progress(0.0, "Reading the prompt")
-    with listening(model, layers) as heard:
-        model.forward(**model.batch([list(ids)]).kwargs(), use_cache=False, logits_to_keep=1)
-    inputs = {layer: heard.inputs(layer) for layer in layers}
-    heads = max(one.v.shape[2] for one in inputs.values())
     at = sorted({round(x) for x in np.linspace(0, len(ids) - 1, min(SPECTRA, len(ids)))})
+    inputs = _heard(model, ids, layers) if has_kernels(model) else {}
     with_matrices = _layers_with_matrices(inputs, len(ids))
+    heads = max(model.layout.blocks[layer].states["state"][0] for layer in layers)
+    heads = max([heads, *(one.v.shape[2] for one in inputs.values())])
     traces = np.full((len(TRACES), len(layers), heads, len(ids)), np.nan, np.float32)
     ranks = np.full((len(layers), heads, len(at)), np.nan, np.float32)
     matrices = {
@@ -61,9 +62,11 @@ def read(
     spectra: dict[int, np.ndarray] = {}
     for place, layer in enumerate(layers):
         progress(place / len(layers), f"States of layer {layer}")
-        one = inputs[layer]
-        kept = ledger.of_layer(one, at, matrices=layer in with_matrices)
-        own = one.v.shape[2]
+        if inputs:
+            kept = ledger.of_layer(inputs[layer], at, matrices=layer in with_matrices)
+        else:
+            kept = _states_alone(model, ids, layer, at)
+        own = len(kept.half_life)
         for n, name in enumerate(TRACES):
             traces[n, place, :own] = kept.traces[name].numpy()
         spectra[layer] = kept.spectra.numpy()
@@ -73,7 +76,7 @@ def read(
             m = with_matrices.index(layer)
             assert kept.retention is not None
             assert kept.damage is not None
-            matrices["shares"][m, :own] = shares_of(one).cpu().numpy()
+            matrices["shares"][m, :own] = shares_of(inputs[layer]).cpu().numpy()
             matrices["retention"][m, :own] = kept.retention.numpy()
             matrices["damage"][m, :own] = kept.damage.numpy()
     result.tables["heads"] = pd.DataFrame(rows)
@@ -93,6 +96,27 @@ def read(
             values, dims = np.nan_to_num(matrices[name]), ("layer", "head", *of_name)
             result.arrays[name] = xr.DataArray(values, dims=dims, coords=of)
         _softmax_heads(result, model, ids, layers)
+
+
+def _heard(
+    model: InstrumentedModel, ids: Sequence[int], layers: Sequence[int]
+) -> dict[int, KernelInputs]:
+    with listening(model, layers) as heard:
+        model.forward(**model.batch([list(ids)]).kwargs(), use_cache=False, logits_to_keep=1)
+    return {layer: heard.inputs(layer) for layer in layers}
+
+
+def _states_alone(
+    model: InstrumentedModel, ids: Sequence[int], layer: int, at: Sequence[int]
+) -> ledger.StateLedger:
+    """Of a layer whose kernel cannot be read."""
+    sites = [site for site in ("state", "state_decay") if site in model.layout.blocks[layer].states]
+    trace = capture(model, [list(ids)], sites=sites, layers=layer)
+    values = {
+        site: torch.as_tensor(trace[site].isel(prompt=0, layer=0).transpose("pos", ...).values)
+        for site in sites
+    }
+    return ledger.of_states(values["state"], values.get("state_decay"), at)
 
 
 def add_needles(result: Result, row: PairRows) -> None:
@@ -130,7 +154,7 @@ def add_needles(result: Result, row: PairRows) -> None:
 
 def _layers_with_matrices(inputs: dict[int, KernelInputs], n: int) -> list[int]:
     """Those whose matrices are kept: all, or as many, evenly spread, as there is room for."""
-    if n > MATRIX_TOKENS:
+    if n > MATRIX_TOKENS or not inputs:
         return []
     layers = list(inputs)
     heads = max(one.v.shape[2] for one in inputs.values())

@@ -6,11 +6,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from analyses.state.recurrent_state.layers import has_kernels
 from workbench.result import Finding
 from workbench.wording import percent, quoted
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    import pandas as pd
 
     from hooks.model import InstrumentedModel
     from workbench.result import Result
@@ -22,26 +25,9 @@ _LONG = 10_000
 def add(result: Result, model: InstrumentedModel, unreadable: Sequence[int]) -> None:
     """The findings of the part `reading`."""
     heads = result.tables["heads"]
-    lives = heads["half_life"].to_numpy(float)
-    short, long = heads.loc[lives.argmin()], heads.loc[lives.argmax()]
-    says = (
-        f"Decay alone halves what a head holds after {_tokens(float(np.median(lives)))}"
-        f" (median of {len(heads)} heads), {_tokens(float(short['half_life']))} in"
-        f" {short['label']} and {_tokens(float(long['half_life']))} in {long['label']}."
-    )
-    values = {"median": float(np.median(lives)), "shortest": float(lives.min())}
-    values["longest"] = float(lives.max())
-    result.add(Finding("half_life", values, says, unit="tokens"))
-    ranks = heads.assign(share=heads["rank"] / heads["most_rank"]).dropna(subset="share")
-    if len(ranks):
-        full = ranks.loc[ranks["share"].idxmax()]
-        says = (
-            f"After the last token the fullest state is that of {full['label']}: as if"
-            f" {full['rank']:.1f} directions of {int(full['most_rank'])} were in use (effective"
-            f" rank). Two tokens' keys there have a mean |cosine| of {full['key_overlap']:.2f}; the"
-            " more they overlap, the more pairs disturb each other."
-        )
-        result.add(Finding("rank", float(full["rank"]), says, unit="directions"))
+    if heads["half_life"].notna().any():
+        _half_life(result, heads.dropna(subset="half_life").reset_index(drop=True))
+    _rank(result, heads)
     written, lost = heads["written"].sum(), heads["lost"].sum()
     if written > 0:
         says = (
@@ -56,6 +42,13 @@ def add(result: Result, model: InstrumentedModel, unreadable: Sequence[int]) -> 
         _needles(result)
     if "damage" in result.arrays:
         _worst_token(result)
+    if not has_kernels(model):
+        says = (
+            f"What the kernels of the layers of {model.card.name} are given cannot be read, so only"
+            " the states themselves are shown: their length, how far each token moves them, and"
+            " their singular values."
+        )
+        result.add(Finding("states_alone", float(len(heads)), says, unit="heads"))
     if unreadable:
         numbers = ", ".join(map(str, unreadable))
         says = (
@@ -63,6 +56,36 @@ def add(result: Result, model: InstrumentedModel, unreadable: Sequence[int]) -> 
             " recurrent too, but what their kernel is given cannot be read: they are left out."
         )
         result.add(Finding("left_out", float(len(unreadable)), says, unit="layers"))
+
+
+def _half_life(result: Result, heads: pd.DataFrame) -> None:
+    lives = heads["half_life"].to_numpy(float)
+    short, long = heads.loc[lives.argmin()], heads.loc[lives.argmax()]
+    says = (
+        f"Decay alone halves what a head holds after {_tokens(float(np.median(lives)))}"
+        f" (median of {len(heads)} heads), {_tokens(float(short['half_life']))} in"
+        f" {short['label']} and {_tokens(float(long['half_life']))} in {long['label']}."
+    )
+    values = {"median": float(np.median(lives)), "shortest": float(lives.min())}
+    values["longest"] = float(lives.max())
+    result.add(Finding("half_life", values, says, unit="tokens"))
+
+
+def _rank(result: Result, heads: pd.DataFrame) -> None:
+    ranks = heads.assign(share=heads["rank"] / heads["most_rank"]).dropna(subset="share")
+    if len(ranks):
+        full = ranks.loc[ranks["share"].idxmax()]
+        says = (
+            f"After the last token the fullest state is that of {full['label']}: as if"
+            f" {full['rank']:.1f} directions of {int(full['most_rank'])} were in use (effective"
+            " rank)."
+        )
+        if full["key_overlap"] == full["key_overlap"]:
+            says += (
+                f" Two tokens' keys there have a mean |cosine| of {full['key_overlap']:.2f}; the"
+                " more they overlap, the more pairs disturb each other."
+            )
+        result.add(Finding("rank", float(full["rank"]), says, unit="directions"))
 
 
 def _needles(result: Result) -> None:

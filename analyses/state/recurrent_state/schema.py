@@ -197,6 +197,7 @@ SCHEMA = Schema(
           "share of what is read"),
         F("worst_token", "What the worst token writes under earlier keys",
           "times what earlier tokens wrote"),
+        F("states_alone", "Heads of which the states alone are shown", "heads"),
         F("left_out", "Recurrent layers that cannot be read", "layers"),
         F("rewritten", "Answers that follow a rewritten pair", "share of pairs"),
         F("others", "Other pairs under a rewrite less under a random one", "share of pairs"),

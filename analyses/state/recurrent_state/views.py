@@ -59,6 +59,7 @@ def _damage(run: Result, pick: v.Pick) -> v.Clicks:
 def _traces(run: Result, pick: v.Pick) -> list[v.Item]:
     frame = sel.traces_at(run, pick.head)
     series = {name: (TRACES[name], hue) for name, hue in _TRACES.items() if name in frame}
+    series = series or {"net": (TRACES["net"], colour.OTHER)}  # of states alone
     curves = v.picture(
         "lines", frame=frame, x="pos", series=series, xlabel="token", ylabel="length",
         title=sel.title_of(pick.head, "what each token writes and takes away"),
@@ -71,10 +72,10 @@ def _traces(run: Result, pick: v.Pick) -> list[v.Item]:
 
 
 def _written(run: Result, pick: v.Pick) -> v.Clicks:
-    words = sel.tokens(run)
+    words, frame = sel.tokens(run), sel.traces_at(run, pick.head)
     strip = draw.token_strip(
-        words, list(sel.traces_at(run, pick.head)["write"]),
-        title=sel.title_of(pick.head, "what each token writes"), unit="length of the write",
+        words, list(frame["write" if "write" in frame else "net"]),
+        title=sel.title_of(pick.head, "how far each token changes it"), unit="length of the change",
     )  # fmt: skip
     return v.Clicks(strip, len(words))
 

@@ -189,3 +189,20 @@ def test_a_default_run_has_the_parts_that_the_model_can_have() -> None:
     assert "edits" not in run.tables
     with pytest.raises(BadInput, match="divided by a sum"):
         wb.run("recurrent-state", families.built("xlstm"), {"parts": ["pairs"]})
+
+
+def test_where_no_kernel_can_be_read_the_states_are_shown_all_the_same() -> None:
+    model = wb.load("organism/recall-delay-s4d")
+    assert "cannot be read" in str(recurrent_state.parts.no_states_to_change(model))
+    text = model.tokenizer.decode([5, 6, 7, 8, 9, 10, 11])
+    run = ran(model, parts=["reading"], prompt=text)
+    assert {"states_alone", "half_life", "rank"} <= set(run.findings)
+    ids = model.tokenizer.encode(text, add_special_tokens=False)
+    states = wb.capture(model, ids, sites="state", layers=0)["state"].values[0, 0]
+    norms = np.sqrt((states**2).sum((2, 3))).T
+    np.testing.assert_allclose(
+        run.arrays["traces"].sel(trace="norm", layer=0).values, norms, rtol=1e-4, atol=1e-6
+    )
+    views = bound(recurrent_state.VIEWS, run, recurrent_state.SCHEMA)
+    for title in ("Ledger", "Spectrum"):
+        assert "cannot be drawn" not in " ".join(map(str, views[title].still()))
