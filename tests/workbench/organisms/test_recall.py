@@ -324,6 +324,16 @@ def test_a_silent_memory_takes_its_keys_with_it_and_no_others(pairs: int) -> Non
     assert weights.tolist() == [[0, 1, 0, 0], [0, 1, 0, 0], [0, 0, 0, 0], [1, 0, 0, 0]]
 
 
+def test_a_learned_router_needs_the_route_of_the_key_that_is_written() -> None:
+    assert recall_of("mom-learned-by-key", 32) > recall_of("mom-learned", 32) + 0.2
+    model = wb.load("organism/recall-mom-learned-by-key")
+    trace = wb.capture(model, "k5 v1 . k8 v9 k5 . k8", sites="router_weights")
+    weights = trace["router_weights"].values[0, 0]
+    for key, value, question in ((0, 1, 5), (3, 4, 7)):
+        assert weights[value] == pytest.approx(weights[key], abs=1e-6)
+        assert weights[question] == pytest.approx(weights[key], abs=1e-6)
+
+
 def test_what_erases_answers_with_the_last_value_and_what_adds_up_less_often() -> None:
     rows = task.make(64, 16, 80, torch.Generator().manual_seed(1), rebound=8)
     rebound = rows.replaced != task.NOT_ASKED
