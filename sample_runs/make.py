@@ -116,6 +116,11 @@ RUNS: dict[str, tuple[str, str, dict[str, Any]]] = {
     ),
     "how-much-a-state-holds": ("organism/recall-mamba-16", "recall-capacity", {}),
     "pairs-in-a-prompt": ("smollm2-135m", "recall-capacity", {"parts": ["recall"]}),
+    "which-memory-holds-a-pair": (
+        "organism/recall-mom-planted",
+        "recurrent-state",
+        {"parts": ["reading", "pairs", "interference", "router"]},
+    ),
     "one-head-off": ("smollm2-135m", "intervention", {"heads": ["L23H4"]}),
     "inside-one-prompt": ("smollm2-135m", "inside", {}),
 }
@@ -125,6 +130,7 @@ SEEDS = {
     "where-an-organism-keeps-passages": 3,
     "one-head-off": 5,
     "what-a-state-holds": 5,
+    "which-memory-holds-a-pair": 3,
 }
 """Under how many seeds a sample is made, where more than one fits into an hour or two."""
 
