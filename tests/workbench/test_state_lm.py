@@ -38,6 +38,12 @@ KINDS: dict[str, dict[str, Any]] = {
         "memories_per_token": 2,
         "shared_memory": True,
     },
+    "by key": {
+        "num_memories": 3,
+        "router": "learned",
+        "memories_per_token": 2,
+        "token_routes": ROUTES,
+    },
     "additive": {"rule": "additive", "num_memories": 2},
     "s4d": {"mixer": "s4d", "state_size": 4, "num_hidden_layers": 2},
     "lstm": {"mixer": "lstm", "num_hidden_layers": 2},

@@ -56,7 +56,9 @@ _SHIPPED = (
     ),
     *(
         Organism(
-            f"{PREFIX}recall-{name}", f"recalls pairs: {family.description}", DATA / "recall" / name
+            f"{PREFIX}recall-{name}",
+            f"recalls {'a value' if family.task == 'delay' else 'pairs'}: {family.description}",
+            DATA / "recall" / name,
         )
         for name, family in FAMILIES.items()
         if (DATA / "recall" / name).is_dir()  # the others are trained by a command

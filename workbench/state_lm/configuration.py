@@ -26,7 +26,8 @@ class StateLMConfig(PreTrainedConfig):
         router: "none" (every memory at every token), "planted" (by `token_routes`) or "learned"
             (softmax over a linear map, the `memories_per_token` largest, scaled to a sum of 1).
         token_routes: of "planted", the memory of each token of the vocabulary, `NO_MEMORY` or
-            `AS_BEFORE`.
+            `AS_BEFORE`. Of "learned" it need not be; only `AS_BEFORE` counts then, so that the
+            route is that of the key that is written.
         conv_kernel: taps of the short convolution of queries, keys and values.
     """
 
@@ -82,7 +83,7 @@ class StateLMConfig(PreTrainedConfig):
         # What `transformers`' cache asks a configuration: which layers keep states, and how many
         # convolutions they have (the second holds the route of the last token).
         self.layer_types = ["linear_attention"] * num_hidden_layers
-        self.number_of_conv_states = 2 if router == "planted" else 1
+        self.number_of_conv_states = 1 if token_routes is None else 2
         more.pop("layer_types", None)
         more.pop("number_of_conv_states", None)
         super().__init__(**more)

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from workbench.progress import Progress
 
 LAYERS = (1, 2, 3)
-STEPS, EVERY = 1500, 50
+STEPS, EVERY = 2000, 50
 
 
 def measure(result: Result, params: Params, progress: Progress) -> None:

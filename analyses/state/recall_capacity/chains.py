@@ -8,7 +8,6 @@ a model with few layers learns the later ones at all.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -21,9 +20,10 @@ CHAINS = (1, 2)
 """Chains in a row: one at first, more once the present ones are learned."""
 ENTITIES = 32
 NEXT = ENTITIES
-LEARNED = 0.8
+LEARNED = 0.7
 """Share of right answers from which a distance counts as learned."""
 WIDTH, HEADS = 64, 2
+_LAST = 0.2  # share of the steps in which the rate falls to nothing
 _ROWS = 96  # of a step
 _RATE, _WARMUP = 3e-3, 50
 _MEASURED = 512  # rows
@@ -122,7 +122,7 @@ def train(
         chains = CHAINS[int(torch.randint(level + 1, (), generator=generator))]
         ids, labels, _ = rows(_ROWS, chains, generator)
         for group in optimizer.param_groups:
-            falling = 0.5 * (1 + math.cos(math.pi * step / steps))
+            falling = min(1.0, (1 - step / steps) / _LAST)
             group["lr"] = _RATE * min(1.0, (step + 1) / _WARMUP) * falling
         logits = model(input_ids=ids, use_cache=False).logits
         asked = labels != -100

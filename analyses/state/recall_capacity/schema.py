@@ -90,10 +90,10 @@ SCHEMA = Schema(
         TableSchema("state_size", "Recall of the stored organisms.", [
             C("model", "The organism."),
             C("family", "Its mechanism; those of one family differ in the size of the state."),
-            C("state_bytes", "What one layer carries, per token where it grows.", "bytes"),
+            C("state_bytes", "State of one layer; of attention alone, per token.", "bytes"),
             C("grows", "Whether it grows with every token."),
             _PAIRS,
-            C("held_bytes", "What one layer carries at the end of a row.", "bytes"),
+            C("held_bytes", "What the layer that carries most holds at the end of a row.", "bytes"),
             C("source", "Measured on fresh rows, or from the record of its training."),
             C("training_seed", "Seed of the training."),
             C("rate", "Learning rate of the training."),
@@ -181,7 +181,7 @@ SCHEMA = Schema(
         TableSchema("chain_steps", "When each distance was learned.", [
             C("layers", "Layers of the transformer."), C("seed", "Seed of the training."),
             C("links", "Links from what is asked to the answer."),
-            C("learned_at", "First measured step with 80 % right; none where it never was."),
+            C("learned_at", "First measured step with 70 % right; none where it never was."),
             C("last", "Share of right answers at the end."),
         ]),
         CLAIMS_TABLE,

@@ -53,7 +53,7 @@ def _table(found: list[Stored], params: Params) -> pd.DataFrame:
         }
         first = one.record.trainings[0]
         for pairs, answers in one.answers.items():
-            held = one.record.state_bytes * (of_task().length(pairs) if one.record.grows else 1)
+            held = max(one.record.state_bytes, one.per_token * of_task().length(pairs))
             shared = {**of_model, "pairs": pairs, "held_bytes": held}
             rates = answers.rates()
             rows.append(

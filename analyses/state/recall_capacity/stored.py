@@ -29,6 +29,7 @@ class Stored:
     Attributes:
         family: its mechanism; those that differ in the size of the state alone share one.
         answers: by number of pairs, on fresh rows.
+        per_token: bytes that the layer which grows adds for every token; 0 where none does.
         rebound: of an organism whose training had keys that are bound again, the answers on such
             rows.
     """
@@ -37,6 +38,7 @@ class Stored:
     family: str
     record: record.Record
     answers: dict[int, Answers]
+    per_token: int = 0
     rebound: Answers | None = None
 
 
@@ -69,4 +71,6 @@ def measured(organism: Organism, params: Params, progress: Progress) -> Stored |
     rebound = None
     if known.task == REBOUND:
         rebound = ask(model, of_task(), BOUND_AGAIN, params.rows, seeds, rebound=BOUND_AGAIN // 2)
-    return Stored(name, family_of(name), known, answers, rebound)
+    # A key and a value of every head, in float32.
+    per_token = 2 * model.n_kv_heads * model.d_head * 4 if known.grows else 0
+    return Stored(name, family_of(name), known, answers, per_token, rebound)

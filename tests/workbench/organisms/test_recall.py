@@ -210,7 +210,14 @@ def test_the_command_trains_one_and_refuses_a_folder_that_holds_something(
     assert "recall-attention" in capsys.readouterr().err
 
 
-FORGETFUL = {"window", "delta-8", "forgetting-delta", "forgetting-additive"}
+FORGETFUL = {
+    "window",
+    "delta-8",
+    "mom-learned",
+    "mom-learned-by-key",
+    "forgetting-delta",
+    "forgetting-additive",
+}
 """Those that do not recall nine of ten of 4 pairs in rows of 64 tokens, most of them filler."""
 SHIPPED = [name for name in FAMILIES if f"organism/recall-{name}" in shipped()]
 
@@ -315,6 +322,16 @@ def test_a_silent_memory_takes_its_keys_with_it_and_no_others(pairs: int) -> Non
         assert abs(float(after[~own].float().mean() - before[~own].float().mean())) < 0.05
     weights = wb.capture(model, "k5 v1 . k8", sites="router_weights")["router_weights"].values[0, 0]
     assert weights.tolist() == [[0, 1, 0, 0], [0, 1, 0, 0], [0, 0, 0, 0], [1, 0, 0, 0]]
+
+
+def test_a_learned_router_needs_the_route_of_the_key_that_is_written() -> None:
+    assert recall_of("mom-learned-by-key", 32) > recall_of("mom-learned", 32) + 0.2
+    model = wb.load("organism/recall-mom-learned-by-key")
+    trace = wb.capture(model, "k5 v1 . k8 v9 k5 . k8", sites="router_weights")
+    weights = trace["router_weights"].values[0, 0]
+    for key, value, question in ((0, 1, 5), (3, 4, 7)):
+        assert weights[value] == pytest.approx(weights[key], abs=1e-6)
+        assert weights[question] == pytest.approx(weights[key], abs=1e-6)
 
 
 def test_what_erases_answers_with_the_last_value_and_what_adds_up_less_often() -> None:

@@ -48,12 +48,12 @@ class Family:
     task: Task = "pairs"
 
 
-def _delta(size: int, steps: int) -> Family:
+def _delta(size: int, steps: int, rates: tuple[float, ...]) -> Family:
     return Family(
         f"gated delta rule, two states of {size} × {size} a layer",
         lambda: untrained.gated_delta(size, ("linear_attention",) * LAYERS),
         2 * size * size * _FLOAT,
-        (3e-3, 6e-3),
+        rates,
         steps,
     )
 
@@ -80,7 +80,7 @@ def _memories(
         states * one,
         (3e-3,),
         steps,
-        active_bytes=one if "router" in sizes else None,
+        active_bytes=one * sizes.get("memories_per_token", 1) if "router" in sizes else None,
     )
 
 
@@ -91,7 +91,7 @@ def _two_states(description: str, rule: str, task: Task = "pairs") -> Family:
             num_hidden_layers=LAYERS, num_heads=2, key_dim=32, value_dim=32, rule=rule
         ),
         2 * 32 * 32 * _FLOAT,
-        (3e-3, 6e-3),
+        (3e-3,),
         1200,
         task=task,
     )
@@ -100,7 +100,7 @@ def _two_states(description: str, rule: str, task: Task = "pairs") -> Family:
 def _delayed(description: str, numbers: int, steps: int, **sizes: Any) -> Family:
     """Delayed recall with a state of so many numbers a layer."""
     return Family(
-        f"{description}; one value, asked for after a delay",
+        f"{description}, after a delay",
         lambda: untrained.delayed(num_hidden_layers=LAYERS, **sizes),
         numbers * _FLOAT,
         (3e-3,),
@@ -126,13 +126,13 @@ FAMILIES = {
         "a layer of gated delta rule, then one of attention",
         lambda: untrained.gated_delta(16, ("linear_attention", "full_attention")),
         2 * 16 * 16 * _FLOAT,
-        (3e-3, 1e-3),
+        (3e-3,),
         1500,
         grows=True,
     ),
-    "delta-8": _delta(8, 2500),
-    "delta-16": _delta(16, 2500),
-    "delta-32": _delta(32, 2500),
+    "delta-8": _delta(8, 2500, (3e-3, 6e-3)),
+    "delta-16": _delta(16, 2500, (6e-3, 3e-3)),
+    "delta-32": _delta(32, 2500, (3e-3,)),
     "mamba-8": _mamba(8, 1200),
     "mamba-16": _mamba(16, 1200),
     "mamba-32": _mamba(32, 1200),
@@ -143,6 +143,24 @@ FAMILIES = {
         4,
         num_memories=4,
         router="planted",
+        follows=True,
+    ),
+    "mom-learned": _memories(
+        "mixture of four memories of 16 × 32, of which a router chooses two",
+        16,
+        4,
+        num_memories=4,
+        router="learned",
+        memories_per_token=2,
+    ),
+    "mom-learned-by-key": _memories(
+        "mixture of four memories of 16 × 32, of which a router chooses two by the key",
+        16,
+        4,
+        num_memories=4,
+        router="learned",
+        memories_per_token=2,
+        follows=True,
     ),
     "mom-one": _memories("gated delta rule, one state of 16 × 32", 16, steps=1500),
     "mom-large": _memories("gated delta rule, one state of 64 × 32", 64),

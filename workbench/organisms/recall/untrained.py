@@ -108,17 +108,18 @@ def _as_linear_attention(mixer: Any, size: int) -> None:
         mixer.conv1d.weight[..., -1] = 1.0
 
 
-def memories(**sizes: Any) -> Any:
+def memories(*, follows: bool = False, **sizes: Any) -> Any:
     """Our own model of memories, of one memory too.
 
     Args:
-        sizes: of `StateLMConfig`; with `router="planted"` a key goes to memory (its token's
-            number) modulo `num_memories`, its value goes after it, and filler nowhere.
+        follows: whether a value goes to the memory of the token before it, its key; a planted
+            router sends a key to memory (its token's number) modulo `num_memories`, filler nowhere.
+        sizes: of `StateLMConfig`.
     """
     from workbench.state_lm.configuration import AS_BEFORE, NO_MEMORY, StateLMConfig
     from workbench.state_lm.modeling import StateLMForCausalLM
 
-    if sizes.get("router") == "planted":
+    if follows:
         keys = range(task.FIRST_KEY, task.FIRST_VALUE)
         sizes["token_routes"] = [
             NO_MEMORY,

@@ -64,6 +64,14 @@ def test_every_organism_is_measured_beside_its_record(run):
     assert "mamba" in finding.says
 
 
+def test_what_grows_is_drawn_at_what_it_holds_in_the_end(run):
+    table = run.tables["state_size"].set_index(["model", "pairs"])
+    for name in ("attention", "hybrid"):
+        assert set(table.loc[(name, 4), "held_bytes"]) == {512 * 64}
+    fixed = table[~table["grows"]]
+    assert (fixed["held_bytes"] == fixed["state_bytes"]).all()
+
+
 def test_every_view_is_drawn_from_the_run_alone(run):
     shown = dict(fragments(run))
     assert {
@@ -126,7 +134,8 @@ def made_up(
         for seed, share in enumerate(shares)
     )
     known = Record(name, held, grows, trainings, active)
-    return Stored(name, family_of(name), known, {4: answers(1.0), 32: answers(shares[0])})
+    answered = {4: answers(1.0), 32: answers(shares[0])}
+    return Stored(name, family_of(name), known, answered, 512 if grows else 0)
 
 
 def told(*found: Stored) -> Result:
