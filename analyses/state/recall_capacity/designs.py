@@ -13,11 +13,15 @@ from analyses.state.recall_capacity.constants import DESIGNS
 from analyses.state.recall_capacity.findings import points
 from analyses.state.recall_capacity.stored import BOUND_AGAIN, Stored
 from workbench.result import Finding
-from workbench.wording import counted, percent
+from workbench.wording import percent
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from workbench.result import Result
 
+ENOUGH = 3
+"""Trainings of each that an interval over trainings needs: two say nothing of how they spread."""
 MIMETIC = "-mimetic"
 """Organisms whose names end so began with weights that act like linear attention."""
 
@@ -35,7 +39,7 @@ def add_designs(result: Result, found: list[Stored]) -> None:
         if other is planted:
             continue
         for pairs in planted.answers:
-            gain, (low, high), seeds = _over_seeds(planted, other, pairs)
+            gain, (low, high), single = _over_seeds(planted, other, pairs)
             rows.append(
                 {
                     "against": other.name,
@@ -45,7 +49,9 @@ def add_designs(result: Result, found: list[Stored]) -> None:
                     "gain": gain,
                     "low": low,
                     "high": high,
-                    "seeds": seeds,
+                    "seeds": len(single) if len(single) >= ENOUGH else 1,
+                    "lowest": min(single, default=gain),
+                    "highest": max(single, default=gain),
                 }
             )
     table = pd.DataFrame(rows)
@@ -55,7 +61,7 @@ def add_designs(result: Result, found: list[Stored]) -> None:
     words = [
         f"{row.against} ({row.against_bytes:,} bytes"
         f"{_alike(row.against_bytes, active, planted.record.state_bytes)})"
-        f" {points(row.gain, (row.low, row.high))}"
+        f" {points(row.gain, (row.low, row.high))}{_single(row.lowest, row.highest)}"
         for row in hardest.itertuples()
     ]
     result.add(
@@ -64,7 +70,7 @@ def add_designs(result: Result, found: list[Stored]) -> None:
             {row.against.replace("-", "_"): row.gain for row in hardest.itertuples()},
             f"Several memories with a planted router ({planted.record.state_bytes:,} bytes,"
             f" {active:,} of them active for a token) recall, of {hardest['pairs'].iloc[0]} pairs,"
-            f" against {'; '.join(words)}. {_over(hardest['seeds'].min())}",
+            f" against {'; '.join(words)}. {_over(hardest['seeds'])}",
             unit="difference of shares of questions",
             interval={
                 row.against.replace("-", "_"): (row.low, row.high) for row in hardest.itertuples()
@@ -79,30 +85,42 @@ def _alike(held: int, active: int, total: int) -> str:
     return f", equal {' and '.join(equal)} bytes" if equal else ""
 
 
-def _over(trainings: int) -> str:
+def _single(lowest: float, highest: float) -> str:
+    """How far single trainings are apart."""
+    if lowest == highest:
+        return ""
+    return f", single trainings {100 * lowest:+.0f} to {100 * highest:+.0f}".replace("-", "−")
+
+
+def _over(trainings: pd.Series[int]) -> str:
     """What the intervals are over."""
-    if trainings == 1:
-        return "Each was trained once, so intervals are over rows, not over trainings."
-    return f"Intervals are over {counted(int(trainings), 'training')} of each."
+    if (trainings == 1).all():
+        return "Intervals are over rows of one training of each, not over trainings."
+    return (
+        f"Intervals are over trainings where {ENOUGH} or more of each learned the task, else over"
+        " rows of one."
+    )
 
 
-def _over_seeds(one: Stored, other: Stored, pairs: int) -> tuple[float, tuple[float, float], int]:
-    """How much more one recalls: mean over trainings of the same seed, its interval, how many."""
+def _over_seeds(
+    one: Stored, other: Stored, pairs: int
+) -> tuple[float, tuple[float, float], list[float]]:
+    """How much more one recalls: mean over trainings of the same seed, its interval, and each."""
 
     def of(stored: Stored) -> dict[int, float]:
         rate = stored.record.trainings[0].rate
         return {
             t.seed: t.recall[pairs]
             for t in stored.record.trainings
-            if t.rate == rate and pairs in t.recall
+            if t.rate == rate and pairs in t.recall and t.has_learned
         }
 
     mine, theirs = of(one), of(other)
     shared = sorted(mine.keys() & theirs.keys())
-    if len(shared) < 2:
-        return (*one.answers[pairs].less(other.answers[pairs]), 1)
-    gains = np.array([mine[seed] - theirs[seed] for seed in shared])
-    return (*mean_interval(gains), len(shared))
+    gains = [mine[seed] - theirs[seed] for seed in shared]
+    if len(shared) < ENOUGH:
+        return (*one.answers[pairs].less(other.answers[pairs]), gains)
+    return (*mean_interval(np.array(gains)), gains)
 
 
 def add_learning(result: Result, found: list[Stored]) -> None:

@@ -113,6 +113,8 @@ SCHEMA = Schema(
             C("against_bytes", "State of the other one.", "bytes"),
             C("gain", "By how much the planted router recalls more."), *_SPREAD,
             C("seeds", "Trainings of each that the interval is over; 1: over rows."),
+            C("lowest", "The lowest gain of trainings of one seed."),
+            C("highest", "The highest gain of trainings of one seed."),
         ]),
         TableSchema("forgetting", "Organisms trained on rows in which keys are bound again.", [
             C("model", "The organism."),

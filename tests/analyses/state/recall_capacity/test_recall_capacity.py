@@ -190,14 +190,14 @@ def test_what_did_not_train_is_shown_and_not_counted():
 def test_a_planted_router_is_compared_over_seeds():
     result = told(
         made_up("mom-planted", 8192, [0.7, 0.6, 0.65], active=2048),
-        made_up("mom-one", 2048, [0.3, 0.25, 0.2]),
+        made_up("mom-one", 2048, [0.3, 0.25, 0.22]),
         made_up("mom-large", 8192, [0.5]),
     )
     table = result.tables["designs"].set_index(["against", "pairs"])
     one = table.loc[("mom-one", 32)]
-    assert one["gain"] == pytest.approx(0.4)
+    assert one["gain"] == pytest.approx(0.393, abs=0.001)
     assert one["seeds"] == 3
-    assert 0 < one["low"] < 0.4 < one["high"]
+    assert 0 < one["low"] < 0.39 < one["high"]
     assert table.loc[("mom-large", 32), "seeds"] == 1
     assert "mom-one (2,048 bytes, equal active bytes)" in result.findings["designs"].says
     assert "mom-large (8,192 bytes, equal total bytes)" in result.findings["designs"].says
