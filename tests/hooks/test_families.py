@@ -214,6 +214,7 @@ def test_every_site_has_a_place_in_some_family() -> None:
     found: set[str] = set()
     for family in ("llama", "gpt2", "mixtral", "mamba", "jamba"):
         found |= set(built(family).sites)
+    found |= set(wb.load("organism/recall-mom-planted").sites)  # a router of memories
     assert found == set(SITES)
 
 

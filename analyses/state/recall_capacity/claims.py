@@ -24,6 +24,7 @@ from workbench.wording import percent
 if TYPE_CHECKING:
     from workbench.result import Result
 
+PAPER = "six papers on associative memory"
 PAPERS = (
     "Arora et al. 2023 (Zoology), Arora et al. 2024 (Just read twice), Du et al. 2025 (MoM),"
     " Cabannes et al. 2023, Mahdavi et al. 2023 and Banino et al. 2020 (MEMO)"
@@ -242,4 +243,4 @@ CLAIMS = [
 
 def add_claims(result: Result) -> None:
     """The table `claims`, and how many hold."""
-    say_claims(result, CLAIMS, "six papers on associative memory")
+    say_claims(result, CLAIMS, PAPER)

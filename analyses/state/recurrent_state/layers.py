@@ -11,6 +11,10 @@ if TYPE_CHECKING:
     from hooks.model import InstrumentedModel
 
 
+ROUTER = "router_weights"
+"""The site of a router among memories."""
+
+
 def unavailable_reason(model: InstrumentedModel) -> str | None:
     """Why nothing can be said of this model's states, or None."""
     blocks = model.layout.blocks
@@ -32,6 +36,13 @@ def no_kernels(model: InstrumentedModel) -> str | None:
     if has_kernels(model):
         return None
     return "what the kernels of its recurrent layers are given cannot be read; its states can."
+
+
+def no_router(model: InstrumentedModel) -> str | None:
+    """Why there is no router to look at, or None."""
+    if ROUTER in model.sites:
+        return None
+    return "it has no router that chooses among several memories."
 
 
 def recurrent_layers(

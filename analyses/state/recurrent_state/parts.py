@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Literal
 
-from analyses.state.recurrent_state import router
-from analyses.state.recurrent_state.layers import no_kernels
-from hooks.state_changes import changeable_states
+from analyses.state.recurrent_state.layers import no_kernels, no_router
 from workbench.errors import BadInput, SiteNotFound
 from workbench.parts import Part
 
@@ -18,6 +16,8 @@ Name = Literal["reading", "pairs", "interference", "probes", "fading", "router",
 
 def no_states_to_change(model: InstrumentedModel) -> str | None:
     """Why no state of this model can be put in, or None."""
+    from hooks.state_changes import changeable_states
+
     if why_not := no_kernels(model):
         return why_not
     try:
@@ -68,7 +68,7 @@ PARTS = [
         "Which memory",
         "Of a mixture of memories: which one pairs are written to and asked from, and what"
         " silencing one takes away.",
-        unavailable_reason=router.unavailable_reason,
+        unavailable_reason=no_router,
         views=["Memories"],
     ),
     Part(

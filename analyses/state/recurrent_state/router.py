@@ -15,6 +15,7 @@ import torch
 
 from analyses.measures.statistics import wilson
 from analyses.state.recurrent_state import pair_rows
+from analyses.state.recurrent_state.layers import ROUTER as SITE
 from hooks.capture import capture
 from hooks.recurrent.changes import WipeState
 from hooks.sites import resolve
@@ -34,14 +35,6 @@ if TYPE_CHECKING:
 PERMUTATIONS = 200
 """Times that the questions' memories are shuffled, for the null of the mutual information."""
 ASKED = 3
-SITE = "router_weights"
-
-
-def unavailable_reason(model: InstrumentedModel) -> str | None:
-    """Why there is no router to look at, or None."""
-    if SITE in model.sites:
-        return None
-    return "it has no router that chooses among several memories."
 
 
 @dataclass(frozen=True)

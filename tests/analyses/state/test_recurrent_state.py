@@ -11,7 +11,7 @@ import pytest
 
 import workbench as wb
 from analyses.state import recurrent_state
-from analyses.state.recurrent_state import router
+from analyses.state.recurrent_state import layers, router
 from tests.helpers import families
 from workbench import runs
 from workbench.errors import BadInput
@@ -171,7 +171,7 @@ def test_a_routers_memories_hold_their_own_pairs_alone() -> None:
     for pos, word in enumerate(words):
         if word.strip().startswith("k"):
             assert routes[:, pos].argmax() == int(word.strip()[1:]) % 4
-    assert "no router" in str(router.unavailable_reason(wb.load("organism/recall-mamba-16")))
+    assert "no router" in str(layers.no_router(wb.load("organism/recall-mamba-16")))
 
 
 def test_mutual_information_is_that_of_known_labels() -> None:

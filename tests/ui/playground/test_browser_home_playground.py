@@ -297,7 +297,14 @@ def test_the_keyboard_finds_a_question_and_runs_it_on_a_small_page(page):
     first = questions.first
     expect(first).to_contain_text("What happens inside the model on this prompt?")
     groups = page.locator("#questions .room h3").all_inner_texts()
-    assert groups == ["One prompt", "Weights", "Context", "Features", "Other questions"]
+    assert groups == [
+        "One prompt",
+        "Weights",
+        "Context",
+        "State",
+        "Features",
+        "Other questions",
+    ]
     page.locator("[data-question=extraction]").focus()
     page.keyboard.press("Enter")
     heading = page.locator("#asked-extraction h2")
