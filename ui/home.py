@@ -5,8 +5,9 @@ Drawn on the server, no script needed.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import jinja2
 from markupsafe import Markup
@@ -17,8 +18,11 @@ from ui.runs.cards import run_card
 from ui.web import style
 from workbench.errors import WorkbenchError
 
-LATEST = 6
-"""Runs that Home shows, in rows of one, two or three; all are in the gallery."""
+if TYPE_CHECKING:
+    from workbench.runs import RunEntry
+
+LATEST = 9
+"""Runs that Home shows, in rows of one or three; all are in the gallery."""
 
 
 @cache
@@ -52,6 +56,17 @@ def fragment(template: str, **values: Any) -> str:
     return _templates().get_template(template).render(**values)
 
 
+def _first(entries: Sequence[RunEntry]) -> list[RunEntry]:
+    """The runs in the order in which Home shows them: the visitor's own as they come, then a sample
+    of every question before a second one of any.
+    """
+    own = [entry for entry in entries if not entry.sample]
+    samples = [entry for entry in entries if entry.sample]
+    newest = {entry.analysis: entry for entry in reversed(samples)}
+    of_each = [entry for entry in samples if newest[entry.analysis] is entry]
+    return [*own, *of_each, *(entry for entry in samples if entry not in of_each)]
+
+
 def page(app: AppState, notice: WorkbenchError | None = None) -> str:
     """The whole page as HTML; `notice` is shown on top, dismissible."""
     groups, broken = questions.groups_for(app.slot.model)
@@ -76,7 +91,7 @@ def page(app: AppState, notice: WorkbenchError | None = None) -> str:
         broken=broken,
         job=job,
         grids=grids.at_work(entries),
-        runs=[run_card(entry) for entry in shown[:LATEST]],
+        runs=[run_card(entry) for entry in _first(shown)[:LATEST]],
         n_runs=len(shown),
     )
 

@@ -9,6 +9,7 @@ import threading
 
 import pytest
 
+from sample_runs.make import RUNS, place_of
 from tests.helpers import fake_package
 from tests.helpers.synthetic import synthetic_result
 from ui import home
@@ -17,6 +18,7 @@ from ui.jobs import Jobs
 from ui.model_shelf import ModelShelf
 from workbench import run_labels
 from workbench.errors import WorkbenchError
+from workbench.result import Result
 
 
 def app(model, root, load=None) -> AppState:
@@ -151,15 +153,26 @@ def test_runs_as_cards(llama, tmp_path, no_samples):
 
 
 def test_home_shows_the_latest_and_the_pinned_ones_first(llama, tmp_path, no_samples):
-    for day in range(1, 10):
+    for day in range(1, 13):
         result = synthetic_result()
-        result.provenance.started = f"2026-01-0{day}T00:00:00+00:00"
+        result.provenance.started = f"2026-01-{day:02}T00:00:00+00:00"
         result.save(tmp_path / f"day-{day}")
     run_labels.write(tmp_path / "day-1", pinned=True)
-    run_labels.write(tmp_path / "day-9", hidden=True)
+    run_labels.write(tmp_path / "day-12", hidden=True)
     page = home.page(app(llama, tmp_path))
-    assert re.findall(r'data-run="day-(\d)"', page) == ["1", "8", "7", "6", "5", "4"]
-    assert 'href="runs">All 8 runs<' in page
+    shown = ["1", "11", "10", "9", "8", "7", "6", "5", "4"]
+    assert re.findall(r'data-run="day-(\d+)"', page) == shown
+    assert 'href="runs">All 11 runs<' in page
+
+
+def test_home_shows_a_sample_of_every_question_before_a_second_one(llama, tmp_path):
+    page = home.page(app(llama, tmp_path))
+    named = re.findall(r'data-run="([a-z0-9-]+)"', page)
+    assert len(named) == home.LATEST
+    asked = [Result.open(place_of(name)).analysis for name in named]
+    first = asked[: len(set(asked))]
+    assert len(set(first)) == len(first)
+    assert set(first) == {analysis for _, analysis, _ in RUNS.values()}
 
 
 def test_strangers_text_stays_text(llama, tmp_path, no_samples):
