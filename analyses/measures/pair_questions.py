@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
+from weakref import WeakKeyDictionary
 
 import numpy as np
 
@@ -28,6 +29,10 @@ _FILLER = (
     " It was a mild day and the streets were quiet. Some people sat by the river and read the paper"
     " while others went home early, because there was nothing to do in the town."
 )
+
+
+# Half a second for a vocabulary of 49,152 tokens, and forms ask at every change what a run costs.
+_words_of: WeakKeyDictionary[InstrumentedModel, np.ndarray] = WeakKeyDictionary()
 
 
 @dataclass(frozen=True)
@@ -142,6 +147,12 @@ def is_trained_on_pairs(model: InstrumentedModel) -> bool:
 
 def _words(model: InstrumentedModel) -> np.ndarray:
     """Words that are one token inside a text, the most frequent first, as far as token ids say."""
+    if model not in _words_of:
+        _words_of[model] = _find_words(model)
+    return _words_of[model]
+
+
+def _find_words(model: InstrumentedModel) -> np.ndarray:
     ids = printable(model)
     pieces = model.token_strings(ids)
     found = [
