@@ -1,0 +1,215 @@
+"""Every way to change a fact, as one thing: what is put on the model, and what prompts become."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+
+from analyses.weights.edit_ledger import constants as c
+from analyses.weights.edit_ledger.cases import Case
+from hooks import editing
+
+if TYPE_CHECKING:
+    from hooks.editing import KeyStatistics, SideMemory, WeightEdit
+    from hooks.model import InstrumentedModel
+    from workbench.progress import Progress
+
+
+@dataclass(frozen=True)
+class Change:
+    """What a method made of one fact or several.
+
+    Attributes:
+        method: as in `constants.METHODS`.
+        on: inside it the model is changed.
+        before: what the model is given in place of a prompt.
+        edit: the change of weights, where it is one.
+        norm: Frobenius norm of the change over that of the matrices it is in; nan where no weight
+            is changed.
+        key_ratio: see `hooks.editing.EditLog`; nan where there is none.
+        note: what is to be known of it.
+    """
+
+    method: str
+    on: Callable[[], AbstractContextManager[object]] = nullcontext
+    before: Callable[[str], str] = lambda text: text
+    edit: WeightEdit | None = None
+    norm: float = float("nan")
+    key_ratio: float = float("nan")
+    note: str = ""
+
+
+@dataclass
+class Workshop:
+    """A model with the statistics that the methods need: read once, used by all.
+
+    Attributes:
+        layer: to edit; of MEMIT and AlphaEdit the last of `layers`.
+        seed: of prefixes and random edits.
+    """
+
+    model: InstrumentedModel
+    layer: int
+    layers: list[int]
+    seed: int
+    tokens: int
+    statistics: dict[int, KeyStatistics] = field(default_factory=dict)
+
+    def read_keys(self, layers: Sequence[int], progress: Progress) -> None:
+        """The moments of the keys of these layers, where they are not known yet."""
+        missing = sorted(set(layers) - set(self.statistics))
+        if missing:
+            self.statistics |= editing.key_statistics(
+                self.model, missing, tokens=self.tokens, progress=progress
+            )
+
+    def settings(self, **more: float) -> editing.ValueSettings:
+        return editing.ValueSettings(seed=self.seed, **more)  # type: ignore[arg-type]
+
+
+def request_of(case: Case) -> editing.EditRequest:
+    """A case as the methods take it."""
+    first = case.questions[0]
+    separator = "" if first.behind(case.new) == case.new else " "
+    return editing.EditRequest(case.template.rstrip(" "), case.subject, case.new, separator)
+
+
+def layers_needed(methods: Sequence[str], shop: Workshop, random_layer: int) -> list[int]:
+    """Layers whose keys have to be counted."""
+    needed: set[int] = set()
+    if {"r-rome", "rome"} & set(methods):
+        needed |= {shop.layer}
+    if "random-layer" in methods:
+        needed |= {random_layer}
+    if {"memit", "alphaedit"} & set(methods):
+        needed |= set(shop.layers)
+    return sorted(needed)
+
+
+def make(
+    shop: Workshop, method: str, cases: Sequence[Case], progress: Progress, layer: int | None = None
+) -> Change:
+    """Facts changed by a method, on the model as it is now.
+
+    Args:
+        cases: one; or several at once, by methods that can.
+        layer: another than the workshop's.
+    """
+    return _MAKERS[method](shop, [request_of(case) for case in cases], progress, layer)
+
+
+Requests = Sequence[editing.EditRequest]
+_Maker = Callable[[Workshop, Requests, "Progress", "int | None"], Change]
+
+
+def _none(shop: Workshop, requests: Requests, progress: Progress, layer: int | None) -> Change:
+    return Change("none")
+
+
+def _rome(variant: editing.Variant) -> _Maker:
+    name = "rome" if variant == "original" else "r-rome"
+
+    def make_(shop: Workshop, requests: Requests, progress: Progress, layer: int | None) -> Change:
+        at = shop.layer if layer is None else layer
+        shop.read_keys([at], progress.subprogress(0, 0.1))
+        edits = [
+            editing.rome(
+                shop.model, request, at, statistics=shop.statistics, variant=variant,
+                settings=shop.settings(), progress=progress.subprogress(0.1, 1.0),
+            )
+            for request in requests
+        ]  # fmt: skip
+        if len(edits) > 1:
+            raise ValueError("ROME changes one fact at a time")
+        return _of_weights(shop.model, name, edits[0])
+
+    return make_
+
+
+def _of_weights(model: InstrumentedModel, method: str, edit: WeightEdit) -> Change:
+    """A change of weights, with its size."""
+    parameters = dict(model.module.named_parameters())
+    names = set(edit.delta.left) | set(edit.delta.index)
+    whole = sum(float(parameters[n].detach().float().norm()) ** 2 for n in names) ** 0.5
+    ratio = float("nan") if edit.log.key_ratio is None else edit.log.key_ratio
+    return Change(
+        method,
+        lambda: edit.applied(model),
+        edit=edit,
+        norm=_size(edit, parameters) / whole if whole else float("nan"),
+        key_ratio=ratio,
+        note=" ".join(edit.log.notes),
+    )
+
+
+def _size(edit: WeightEdit, parameters: Mapping[str, torch.nn.Parameter]) -> float:
+    """Frobenius norm of all that is added."""
+    squares = 0.0
+    for name, left in edit.delta.left.items():
+        squares += float(np.linalg.norm(np.asarray(left) @ np.asarray(edit.delta.right[name]))) ** 2
+    for name, index in edit.delta.index.items():
+        flat = parameters[name].detach().float().cpu().view(-1)
+        old = flat[torch.as_tensor(index)].numpy()
+        squares += float(np.linalg.norm(np.asarray(edit.delta.values[name]) - old)) ** 2
+    return squares**0.5
+
+
+def random_direction(shop: Workshop, like: Change, seed: int) -> Change:
+    """The null of every method: a rank-1 change of the size of `like` in the edited matrix, in a
+    random direction.
+    """
+    projection = editing.down_projection(shop.model, shop.layer)
+    weight = projection.module.weight
+    generator = torch.Generator().manual_seed(seed)
+    rows, columns = weight.shape
+    left = torch.randn(rows, 1, generator=generator)
+    right = torch.randn(1, columns, generator=generator)
+    size = like.norm * float(weight.detach().float().norm())
+    step = (size * (left / left.norm()) @ (right / right.norm())).to(weight)
+
+    @contextmanager
+    def on() -> Iterator[None]:
+        before = weight.detach().clone()
+        with torch.no_grad():
+            weight.add_(step)
+        try:
+            yield
+        finally:
+            with torch.no_grad():
+                weight.copy_(before)
+
+    return Change("random-direction", on, norm=like.norm)
+
+
+def _in_context(
+    shop: Workshop, requests: Requests, progress: Progress, layer: int | None
+) -> Change:
+    said = " ".join(request.statement for request in requests)
+    return Change("in-context", before=lambda text: f"{said} {text}")
+
+
+def _batch(method: str, make_edit: Callable[..., WeightEdit]) -> _Maker:
+    """MEMIT and AlphaEdit."""
+
+    def make_(shop: Workshop, requests: Requests, progress: Progress, layer: int | None) -> Change:
+        shop.read_keys(shop.layers, progress.subprogress(0, 0.1))
+        edit = make_edit(
+            shop.model, requests, shop.layers, statistics=shop.statistics,
+            progress=progress.subprogress(0.1, 1.0),
+        )  # fmt: skip
+        return _of_weights(shop.model, method, edit)
+
+    return make_
+
+
+_MAKERS: dict[str, _Maker] = {
+    "none": _none,
+    "r-rome": _rome("r-rome"),
+    "rome": _rome("original"),
+    "in-context": _in_context,
+}
