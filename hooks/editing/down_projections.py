@@ -93,15 +93,19 @@ def default_layer(model: InstrumentedModel) -> int:
     layers to read what is written, and about where published edits are made (ROME: 17 of 48 in
     GPT-2 XL, 5 of 28 in GPT-J). Which layer is best differs by model and fact: try several.
     """
-    wanted = round(model.n_layers / 3)
-    fit = [
+    wanted, fit = round(model.n_layers / 3), editable_layers(model)
+    if not fit:
+        down_projection(model, wanted)  # says why there is none
+    return min(fit, key=lambda layer: (abs(layer - wanted), layer))
+
+
+def editable_layers(model: InstrumentedModel) -> list[int]:
+    """The layers that have a down projection of their own, and no mixture of experts."""
+    return [
         layer
         for layer, block in enumerate(model.layout.blocks)
         if block.down_proj is not None and block.router is None
     ]
-    if not fit:
-        down_projection(model, wanted)  # says why there is none
-    return min(fit, key=lambda layer: (abs(layer - wanted), layer))
 
 
 @contextmanager

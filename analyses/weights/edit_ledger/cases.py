@@ -62,9 +62,7 @@ class Case:
     questions: tuple[Question, ...]
 
 
-def cases(
-    model: InstrumentedModel, params: Params, most: int, progress: Progress
-) -> list[Case]:
+def cases(model: InstrumentedModel, params: Params, most: int, progress: Progress) -> list[Case]:
     """Known facts in random order, each with a new answer of equally many tokens where there is
     one.
 
@@ -216,9 +214,9 @@ def _two_steps(relation: Relation, fact: Fact, new: str) -> Iterator[Question]:
         if hops.first == relation.name:
             second = {f.subject: f.answer for f in facts.relation(hops.second).facts}
             for each in facts.two_hop_questions(hops):
-                if each.subject == fact.subject and new in second:
-                    if second[new] != each.answer:
-                        yield Question(c.ONWARD, each.prompt.text, second[new], each.answer)
+                after = second.get(new, each.answer)
+                if each.subject == fact.subject and after != each.answer:
+                    yield Question(c.ONWARD, each.prompt.text, after, each.answer)
         elif hops.second == relation.name:
             behind = [q for q in facts.two_hop_questions(hops) if q.bridge == fact.subject]
             for each in behind[:_TWO_STEPS]:

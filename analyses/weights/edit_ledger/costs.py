@@ -22,9 +22,11 @@ _NEUTRAL, _WRITTEN = 800, 48
 _OTHERS = 24
 _SECONDS_OF_STATISTICS = 2.0  # the weights' fingerprint, and reading what is kept
 
+
 def cost(model: InstrumentedModel, params: Params) -> dict[str, Cost]:
     """By part."""
     return {part: total(each.values()) for part, each in stages(model, params).items()}
+
 
 def stages(model: InstrumentedModel, params: Params) -> dict[str, dict[str, Cost]]:
     """By part, and by stage of it."""
@@ -50,9 +52,11 @@ def stages(model: InstrumentedModel, params: Params) -> dict[str, dict[str, Cost
         },
     }
 
+
 def _known(params: Params) -> Cost:
     """Finding out which facts are known."""
     return Cost(0 if params.subject else 140 * _PROMPT, 12)
+
 
 def _edit(method: str) -> Cost:
     """One fact, by one method; without the statistics of its layer, which are kept."""
@@ -67,9 +71,11 @@ def _edit(method: str) -> Cost:
     tokens = _TRAINED * _PROMPT
     return Cost(tokens, _TRAINED, backward=2 * tokens, seconds=_SECONDS_OF_STATISTICS)
 
+
 def _keys(model: InstrumentedModel, layers: int) -> Cost:
     """Reading the moments of some layers for the first time is not counted: they are kept."""
     return Cost(seconds=_SECONDS_OF_STATISTICS * layers / 4)
+
 
 def _sequence(params: Params, method: str, elsewhere: Cost) -> Cost:
     """All edits of one sequence, with what is asked after each batch."""
@@ -77,5 +83,6 @@ def _sequence(params: Params, method: str, elsewhere: Cost) -> Cost:
     asked = 2 * sum(min((b + 1) * params.batch, params.edits) for b in range(batches))
     again = Cost(asked * _ASKED, batches * _STEPS_OF_ANSWER)
     return _edit(method) * params.edits + again + elsewhere * (batches / 2)
+
 
 SEEN = c.KINDS

@@ -15,7 +15,7 @@ from analyses.weights.edit_ledger.methods import Workshop, layers_needed
 from analyses.weights.edit_ledger.params import Params
 from analyses.weights.edit_ledger.parts import PARTS
 from analyses.weights.edit_ledger.single import facts_table, keep, single
-from hooks import editing
+from hooks.editing.down_projections import default_layer, down_projection, editable_layers
 from workbench.cost import of_parts, stages
 from workbench.errors import BadInput
 from workbench.parts import running
@@ -67,9 +67,7 @@ def run(model: InstrumentedModel, params: Params, progress: Progress) -> Result:
                 "two known facts or more",
                 "Try another relation.",
             )
-        kept = ledger(
-            result, shop, yard, cases, params.batch, params.sequences, stage["ledger"]
-        )
+        kept = ledger(result, shop, yard, cases, params.batch, params.sequences, stage["ledger"])
         if "factors" not in result.tables:
             keep(result, kept)
         findings.add_ledger(result, len(cases), params.edits)
@@ -85,14 +83,14 @@ def workshop(model: InstrumentedModel, params: Params) -> Workshop:
         BadInput: there is no such layer, or it has no down projection.
         Unfit: no layer has one.
     """
-    every = editing.editable_layers(model)
-    layer = editing.default_layer(model) if params.layer is None else params.layer
-    editing.down_projection(model, layer)
-    layers = [n for n in every if n <= layer][-editing.MEMIT_LAYERS :]
+    every = editable_layers(model)
+    layer = default_layer(model) if params.layer is None else params.layer
+    down_projection(model, layer)
+    layers = [n for n in every if n <= layer][-5:]
     return Workshop(model, layer, layers, params.seed, params.tokens)
 
 
 def random_layer(shop: Workshop, seed: int) -> int:
     """Another layer than the one that is edited, at random; the same where there is only one."""
-    others = [n for n in editing.editable_layers(shop.model) if n != shop.layer]
+    others = [n for n in editable_layers(shop.model) if n != shop.layer]
     return random.Random(seed).choice(others) if others else shop.layer

@@ -13,7 +13,7 @@ from analyses.weights.edit_ledger.asking import ask
 from analyses.weights.edit_ledger.cases import Case
 from analyses.weights.edit_ledger.methods import Workshop, make
 from analyses.weights.edit_ledger.rates import SCORED, harmonic, hits
-from hooks.editing import editable_layers
+from hooks.editing.down_projections import editable_layers
 
 if TYPE_CHECKING:
     from workbench.progress import Progress

@@ -165,7 +165,9 @@ def _norm(shop: Workshop, run: _Sequence) -> float:
             step = torch.as_tensor(left) @ torch.as_tensor(delta.right[name])
             sums[name] = sums[name] + step if name in sums else step
     parameters = dict(shop.model.module.named_parameters())
-    whole = sum(float((parameters[n].detach().float().cpu() - s).norm()) ** 2 for n, s in sums.items())
+    whole = sum(
+        float((parameters[n].detach().float().cpu() - s).norm()) ** 2 for n, s in sums.items()
+    )
     return (sum(float(s.norm()) ** 2 for s in sums.values()) / whole) ** 0.5 if whole else np.nan
 
 

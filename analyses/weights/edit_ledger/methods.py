@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
-from analyses.weights.edit_ledger import constants as c
 from analyses.weights.edit_ledger.cases import Case
 from hooks import editing
+from hooks.editing.down_projections import down_projection
+from hooks.editing.rome import Variant
 
 if TYPE_CHECKING:
-    from hooks.editing import KeyStatistics, SideMemory, WeightEdit
+    from hooks.editing import KeyStatistics, WeightEdit
     from hooks.model import InstrumentedModel
     from workbench.progress import Progress
 
@@ -111,7 +112,7 @@ def _none(shop: Workshop, requests: Requests, progress: Progress, layer: int | N
     return Change("none")
 
 
-def _rome(variant: editing.Variant) -> _Maker:
+def _rome(variant: Variant) -> _Maker:
     name = "rome" if variant == "original" else "r-rome"
 
     def make_(shop: Workshop, requests: Requests, progress: Progress, layer: int | None) -> Change:
@@ -156,15 +157,15 @@ def _size(edit: WeightEdit, parameters: Mapping[str, torch.nn.Parameter]) -> flo
         flat = parameters[name].detach().float().cpu().view(-1)
         old = flat[torch.as_tensor(index)].numpy()
         squares += float(np.linalg.norm(np.asarray(edit.delta.values[name]) - old)) ** 2
-    return squares**0.5
+    return float(squares**0.5)
 
 
 def random_direction(shop: Workshop, like: Change, seed: int) -> Change:
     """The null of every method: a rank-1 change of the size of `like` in the edited matrix, in a
     random direction.
     """
-    projection = editing.down_projection(shop.model, shop.layer)
-    weight = projection.module.weight
+    name = down_projection(shop.model, shop.layer).name
+    weight = dict(shop.model.module.named_parameters())[name]
     generator = torch.Generator().manual_seed(seed)
     rows, columns = weight.shape
     left = torch.randn(rows, 1, generator=generator)

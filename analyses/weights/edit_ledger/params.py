@@ -13,9 +13,7 @@ from workbench.errors import BadInput
 from workbench.form_fields import parts_field
 from workbench.text_files import TextPath
 
-Sequence = Literal[
-    "r-rome", "rome", "memit", "alphaedit", "fine-tune", "fine-tune-bounded", "lora"
-]
+Sequence = Literal["r-rome", "rome", "memit", "alphaedit", "fine-tune", "fine-tune-bounded", "lora"]
 
 
 class Params(BaseModel, frozen=True, extra="forbid"):

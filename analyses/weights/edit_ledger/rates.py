@@ -128,7 +128,10 @@ def by_popularity(
         return pd.DataFrame()
     known = with_knowledge(answers)
     middle = len(facts) / 2
-    halves = {"less known": facts["fact"][order <= middle], "better known": facts["fact"][order > middle]}  # noqa: E501
+    halves = {
+        "less known": facts["fact"][order <= middle],
+        "better known": facts["fact"][order > middle],
+    }
     rows = []
     for method in dict.fromkeys(known["method"]):
         for half, chosen in halves.items():

@@ -70,7 +70,7 @@ def single(
             else:
                 change = make(shop, method, [case], step)
             seconds = time.monotonic() - started
-            if sized is None and change.norm == change.norm and len(change.edit.layers) == 1:
+            if sized is None and change.edit is not None and len(change.edit.layers) == 1:
                 sized = change
             if change.edit is not None and method in methods:
                 changes.append((n, change))
@@ -91,7 +91,8 @@ def _logits(shop: Workshop, case: Case) -> torch.Tensor:
     model = shop.model
     batch = model.batch([model.tokens(case.questions[0].text)])
     with torch.no_grad():
-        return model.forward(**batch.kwargs(), use_cache=False).logits[0, -1].clone()
+        logits: torch.Tensor = model.forward(**batch.kwargs(), use_cache=False).logits
+    return logits[0, -1].clone()
 
 
 def _answers(
