@@ -7,6 +7,7 @@ I want one fact changed (ROME)               -> rome.py
 I want many facts changed (MEMIT, AlphaEdit) -> memit.py
 I want weights trained on facts (FT, LoRA)   -> training.py
 I want the fact said before the prompt       -> in_context.py
+I want facts beside the weights              -> grace.py, wise.py; their files: side_files.py
 I want the vector that brings the answer     -> values.py (the loop), replay.py (why it is quick)
 I want to keep, apply or undo a change       -> edit.py, workbench/models/weight_delta.py
 
@@ -18,6 +19,7 @@ I want to keep, apply or undo a change       -> edit.py, workbench/models/weight
 """
 
 from hooks.editing.edit import EditLog, WeightEdit
+from hooks.editing.grace import Grace, GraceEntry, GraceRoute
 from hooks.editing.in_context import in_context
 from hooks.editing.memit import alphaedit, memit
 from hooks.editing.requests import EditRequest
@@ -34,6 +36,9 @@ from hooks.editing.values import ValueLog, ValueSettings, ValueStep
 __all__ = [
     "EditLog",
     "EditRequest",
+    "Grace",
+    "GraceEntry",
+    "GraceRoute",
     "KeyStatistics",
     "TrainingSettings",
     "ValueLog",

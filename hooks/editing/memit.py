@@ -28,6 +28,7 @@ from hooks.editing.down_projections import (
 from hooks.editing.edit import EditLog, WeightEdit, factored, fingerprint
 from hooks.editing.norms import added_to_stream, norm_note, normed_after, to_be_written
 from hooks.editing.prefixes import memit_prefixes
+from hooks.editing.replay import Place
 from hooks.editing.requests import (
     EditRequest,
     answer_tokens,
@@ -90,9 +91,11 @@ def memit(
         if lambda_ == 0:
             # The limit: keys are met exactly, along C⁻¹k.
             solved = moment.solve(keys)
-            return torch.linalg.lstsq(keys @ solved.T, solved).solution
+            exact: Tensor = torch.linalg.lstsq(keys @ solved.T, solved).solution
+            return exact
         system = lambda_ * moment.matrix() + keys.T @ keys
-        return torch.linalg.solve(system, keys.T).T
+        found: Tensor = torch.linalg.solve(system, keys.T).T
+        return found
 
     matrices = [down_projection(model, layer) for layer in chosen]
     moments = {m.layer: moment_of(statistics, m, model, notes) for m in matrices}
@@ -151,7 +154,8 @@ def alphaedit(
         # (P M + ρ I)⁻¹ P k = B (Bᵀ M B + ρ I)⁻¹ Bᵀ k.
         inside = every @ basis
         system = inside.T @ inside + ridge * torch.eye(basis.shape[1], dtype=torch.float64)
-        return (basis @ torch.linalg.solve(system, (keys @ basis).T)).T
+        found: Tensor = (basis @ torch.linalg.solve(system, (keys @ basis).T)).T
+        return found
 
     method = f"AlphaEdit ({kept:.0%} of the directions)"
     return _over_layers(model, given, matrices, direction, method, settings, notes, progress)
@@ -184,7 +188,7 @@ def _statistics(
 
 def _weakest(moment: KeyStatistics, kept: float) -> Tensor:
     """The eigenvectors of C with the smallest eigenvalues, (d_mlp, kept) float64."""
-    _, vectors = torch.linalg.eigh(moment.moment.double())
+    vectors: Tensor = torch.linalg.eigh(moment.moment.double()).eigenvectors
     return vectors[:, : max(1, round(kept * len(vectors)))]
 
 
@@ -263,7 +267,7 @@ def _targets(
         )
         for n, request in enumerate(requests)
     ]
-    place = "mlp" if normed else "stream"
+    place: Place = "mlp" if normed else "stream"
     vectors, logs = find_values(model, rows, layer, place, settings, progress)
     if not normed:
         return seen.stream + vectors, logs

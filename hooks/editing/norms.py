@@ -49,7 +49,8 @@ def added_to_stream(
     if term is None or not normed_after(model, layer):
         return written * scale
     like = next(term.module.parameters(), written)
-    return term.module(written.to(like)).float() * scale
+    normed: Tensor = term.module(written.to(like)).float() * scale
+    return normed
 
 
 @torch.no_grad()
