@@ -214,7 +214,8 @@ class Grace:
         Raises:
             BadInput, WorkbenchError: as of a delta.
         """
-        tensors, about = {}, []
+        tensors: dict[str, Tensor] = {}
+        about = []
         for n, entry in enumerate(self.entries):
             tensors |= {f"{n}.key": entry.key, f"{n}.value": entry.value}
             about.append(
