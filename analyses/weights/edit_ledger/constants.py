@@ -15,7 +15,6 @@ Method = Literal[
     "fine-tune-bounded",
     "lora",
     "grace",
-    "wise",
     "in-context",
 ]
 METHODS: dict[str, str] = {
@@ -30,7 +29,6 @@ METHODS: dict[str, str] = {
     "fine-tune-bounded": "fine-tuning, bounded",
     "lora": "LoRA",
     "grace": "GRACE",
-    "wise": "WISE",
     "in-context": "in context",
 }
 """What a person reads. The first three are the nulls that every method stands beside: no change,

@@ -88,6 +88,7 @@ def _follow(
                 change = make(shop, method, [cases[i] for i in group], step)
                 stack.enter_context(change.on())
                 run.made.append((b, change))
+                shop.previous = [made.edit for _, made in run.made if made.edit is not None]
             asked = list(range(members[-1] + 1))
             rows = _ask_again(shop, cases, asked, method, b, batches)
             run.ledger += rows
@@ -97,6 +98,7 @@ def _follow(
                 run.drift.append(
                     _drift(run, b, members[-1] + 1, start, after, _norm(shop, run), holds)
                 )
+    shop.previous = []
     undone = torch.equal(before, _logits(shop, cases))
     for row in run.drift:
         row["undone"] = undone

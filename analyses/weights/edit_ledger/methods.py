@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -13,6 +13,7 @@ import torch
 from analyses.weights.edit_ledger.cases import Case
 from hooks import editing
 from hooks.editing.down_projections import down_projection
+from hooks.editing.memit import SETTINGS as MEMIT_SETTINGS
 from hooks.editing.rome import Variant
 
 if TYPE_CHECKING:
@@ -52,6 +53,7 @@ class Workshop:
     Attributes:
         layer: to edit; of MEMIT and AlphaEdit the last of `layers`.
         seed: of prefixes and random edits.
+        previous: the edits of a sequence so far, which AlphaEdit is to leave alone.
     """
 
     model: InstrumentedModel
@@ -60,6 +62,7 @@ class Workshop:
     seed: int
     tokens: int
     statistics: dict[int, KeyStatistics] = field(default_factory=dict)
+    previous: list[WeightEdit] = field(default_factory=list)
 
     def read_keys(self, layers: Sequence[int], progress: Progress) -> None:
         """The moments of the keys of these layers, where they are not known yet."""
@@ -68,9 +71,6 @@ class Workshop:
             self.statistics |= editing.key_statistics(
                 self.model, missing, tokens=self.tokens, progress=progress
             )
-
-    def settings(self, **more: float) -> editing.ValueSettings:
-        return editing.ValueSettings(seed=self.seed, **more)  # type: ignore[arg-type]
 
 
 def request_of(case: Case) -> editing.EditRequest:
@@ -104,6 +104,8 @@ def make(
     return _MAKERS[method](shop, [request_of(case) for case in cases], progress, layer)
 
 
+_BOUND = 5e-4
+"""How far constrained fine-tuning moves a weight (Meng et al. 2022, for GPT-2 XL)."""
 Requests = Sequence[editing.EditRequest]
 _Maker = Callable[[Workshop, Requests, "Progress", "int | None"], Change]
 
@@ -121,7 +123,7 @@ def _rome(variant: Variant) -> _Maker:
         edits = [
             editing.rome(
                 shop.model, request, at, statistics=shop.statistics, variant=variant,
-                settings=shop.settings(), progress=progress.subprogress(0.1, 1.0),
+                settings=editing.ValueSettings(seed=shop.seed), progress=progress.subprogress(0.1, 1.0),
             )
             for request in requests
         ]  # fmt: skip
@@ -190,27 +192,60 @@ def random_direction(shop: Workshop, like: Change, seed: int) -> Change:
 def _in_context(
     shop: Workshop, requests: Requests, progress: Progress, layer: int | None
 ) -> Change:
-    said = " ".join(request.statement for request in requests)
-    return Change("in-context", before=lambda text: f"{said} {text}")
+    return Change("in-context", before=lambda text: editing.in_context(requests, text))
 
 
-def _batch(method: str, make_edit: Callable[..., WeightEdit]) -> _Maker:
-    """MEMIT and AlphaEdit."""
+def _memit(shop: Workshop, requests: Requests, progress: Progress, layer: int | None) -> Change:
+    shop.read_keys(shop.layers, progress.subprogress(0, 0.1))
+    edit = editing.memit(
+        shop.model, requests, shop.layers, statistics=shop.statistics,
+        settings=replace(MEMIT_SETTINGS, seed=shop.seed), progress=progress.subprogress(0.1, 1.0),
+    )  # fmt: skip
+    return _of_weights(shop.model, "memit", edit)
+
+
+def _alphaedit(shop: Workshop, requests: Requests, progress: Progress, layer: int | None) -> Change:
+    shop.read_keys(shop.layers, progress.subprogress(0, 0.1))
+    edit = editing.alphaedit(
+        shop.model, requests, shop.layers, statistics=shop.statistics, previous=shop.previous,
+        settings=replace(MEMIT_SETTINGS, seed=shop.seed), progress=progress.subprogress(0.1, 1.0),
+    )  # fmt: skip
+    return _of_weights(shop.model, "alphaedit", edit)
+
+
+def _fine_tune(eps: float | None) -> _Maker:
+    name = "fine-tune" if eps is None else "fine-tune-bounded"
 
     def make_(shop: Workshop, requests: Requests, progress: Progress, layer: int | None) -> Change:
-        shop.read_keys(shop.layers, progress.subprogress(0, 0.1))
-        edit = make_edit(
-            shop.model, requests, shop.layers, statistics=shop.statistics,
-            progress=progress.subprogress(0.1, 1.0),
-        )  # fmt: skip
-        return _of_weights(shop.model, method, edit)
+        at = shop.layer if layer is None else layer
+        edit = editing.fine_tune(shop.model, requests, at, eps=eps, progress=progress)
+        return _of_weights(shop.model, name, edit)
 
     return make_
+
+
+def _lora(shop: Workshop, requests: Requests, progress: Progress, layer: int | None) -> Change:
+    return _of_weights(shop.model, "lora", editing.lora(shop.model, requests, progress=progress))
+
+
+def _grace(shop: Workshop, requests: Requests, progress: Progress, layer: int | None) -> Change:
+    memory = editing.Grace(shop.model)
+    for n, request in enumerate(requests):
+        inner = progress.subprogress(n / len(requests), (n + 1) / len(requests))
+        memory.add(shop.model, request, seed=shop.seed, progress=inner)
+    note = f"{len(memory.entries)} entries beside layer {memory.layer}."
+    return Change("grace", lambda: memory.applied(shop.model), note=note)
 
 
 _MAKERS: dict[str, _Maker] = {
     "none": _none,
     "r-rome": _rome("r-rome"),
     "rome": _rome("original"),
+    "memit": _memit,
+    "alphaedit": _alphaedit,
+    "fine-tune": _fine_tune(None),
+    "fine-tune-bounded": _fine_tune(_BOUND),
+    "lora": _lora,
+    "grace": _grace,
     "in-context": _in_context,
 }

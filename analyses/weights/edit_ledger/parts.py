@@ -52,7 +52,6 @@ PRESETS = {
             "fine-tune-bounded",
             "lora",
             "grace",
-            "wise",
             "in-context",
         ],
         "facts": 40,
