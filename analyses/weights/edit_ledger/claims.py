@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from analyses.claims import FAILS, NOT_MEASURED, OPEN, Claim, Measured, say_claims, verdict_of
-from analyses.measures.statistics import difference, sign, wilson
+from analyses.claims import FAILS, NOT_MEASURED, Claim, Measured, say_claims, verdict_of
+from analyses.measures.statistics import rates_apart, sign, wilson
 from analyses.weights.edit_ledger import constants as c
 from analyses.weights.edit_ledger.rates import hits, with_knowledge
 from workbench.wording import percent, percent_span
@@ -45,13 +45,23 @@ def _against_nulls(result: Result) -> Measured:
     if not all(len(right) for right, _ in of.values()):
         return NOT_MEASURED
     (one, a), (two, b) = of["r-rome"], of["random-direction"]
-    _, (low, high) = difference(one, two, (a, b))
-    told = sign(low, high) if low == low else None
-    return Measured(
+    return _apart(
         f"{percent(one.mean())} of paraphrases, a random direction {percent(two.mean())}",
-        verdict_of([told]),
-        f"{_FACTS}: {percent_span(low, high)} apart" if low == low else "too few facts",
+        (one, a),
+        (two, b),
     )
+
+
+Counted = tuple[np.ndarray, np.ndarray]
+"""Whether each counts, and of which fact it is."""
+
+
+def _apart(measured: str, first: Counted, second: Counted) -> Measured:
+    """Whether the first share is the larger, over facts."""
+    (one, a), (two, b) = first, second
+    low, high = rates_apart(one.mean(), len(set(a)), two.mean(), len(set(b)))
+    apart = f"{100 * low:+.0f} to {100 * high:+.0f} points".replace("-", "−")
+    return Measured(measured, verdict_of([sign(low, high)]), f"{_FACTS}: {apart}")
 
 
 def _at_least(method: str, name: str, least: float, result: Result) -> Measured:
@@ -80,15 +90,12 @@ def _two_steps(result: Result) -> Measured:
                 weights.append((right, facts))
     if not context or not weights:
         return NOT_MEASURED
-    one, a = (np.concatenate(x) for x in zip(*context, strict=True))
-    two, b = (np.concatenate(x) for x in zip(*weights, strict=True))
-    _, (low, high) = difference(one, two, (a, b))
-    told = sign(low, high) if low == low and one.std() + two.std() else None
-    return Measured(
-        f"in context {percent(one.mean())}, in weights {percent(two.mean())}",
-        verdict_of([told]),
-        f"{_FACTS}: {percent_span(low, high)} apart" if told is not None else "not told apart",
+    first, second = (
+        (np.concatenate([h for h, _ in found]), np.concatenate([f for _, f in found]))
+        for found in (context, weights)
     )
+    said = f"in context {percent(first[0].mean())}, in weights {percent(second[0].mean())}"
+    return _apart(said, first, second)
 
 
 def _plain_is_best(result: Result) -> Measured:
@@ -110,8 +117,7 @@ def _popular(result: Result) -> Measured:
     finding = result.findings.get("less_known")
     if finding is None:
         return NOT_MEASURED
-    if not isinstance(finding.interval, tuple):
-        return Measured(f"{100 * finding.values['value']:+.0f} points", OPEN, "too few facts")
+    assert isinstance(finding.interval, tuple)
     low, high = finding.interval
     return Measured(
         f"{100 * finding.values['value']:+.0f} points for less known facts".replace("-", "−"),

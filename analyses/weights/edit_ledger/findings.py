@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from analyses.measures.statistics import difference, share_interval, wilson
+from analyses.measures.statistics import rates_apart, share_interval, wilson
 from analyses.weights.edit_ledger import constants as c
 from analyses.weights.edit_ledger.rates import hits, with_knowledge
 from workbench.result import Finding, Result
@@ -129,7 +129,7 @@ def add_single(result: Result, known_elsewhere: int) -> None:
 
 def _add_elsewhere(result: Result, known_elsewhere: int) -> None:
     table = _edited(result)
-    weights = table[table["norm"].notna()]
+    weights = table[table["method"] != c.METHODS["in-context"]]
     if weights.empty:
         return
     worst = weights.loc[weights["loss_change"].idxmax()]
@@ -139,14 +139,18 @@ def _add_elsewhere(result: Result, known_elsewhere: int) -> None:
     broken = (
         f" {counted(disabled, 'edit')} disabled the model." if disabled else " No edit disabled it."
     )
+    others = (
+        f" Of {counted(known_elsewhere, 'known fact')} of other relations"
+        f" {percent(weights['known'].min())} or more are still answered rightly."
+        if known_elsewhere
+        else ""
+    )
     result.add(
         Finding(
             "elsewhere",
             {row["method"]: float(row["loss_change"]) for _, row in weights.iterrows()},
             f"On neutral text an edit costs at most {_nats(worst)} per token"
-            f" ({worst['method']}){beside}. Of {counted(known_elsewhere, 'known fact')} of other"
-            f" relations {percent(weights['known'].min())} or more are still answered rightly."
-            + broken,
+            f" ({worst['method']}){beside}.{others}{broken}",
             unit="nats per token",
             interval={
                 row["method"]: (float(row["loss_change_low"]), float(row["loss_change_high"]))
@@ -176,25 +180,26 @@ def _add_popularity(result: Result) -> None:
     if not len(right):
         return
     high = np.isin(groups, list(popular))
-    gap, (low, top) = difference(right[~high], right[high], (groups[~high], groups[high]))
+    gap = float(right[~high].mean() - right[high].mean())
+    # Facts are what was drawn: several methods on one fact are no further facts.
+    sizes = [len(set(groups[part])) for part in (~high, high)]
+    low, top = rates_apart(right[~high].mean(), sizes[0], right[high].mean(), sizes[1])
     told = low > 0 or top < 0
     word = "no difference is shown" if not told else "they differ"
     result.add(
         Finding(
             "less_known",
-            float(gap),
+            gap,
             "Facts about the less known half of the subjects take an edit in other words in"
             f" {percent(right[~high].mean())}, about the better known half in"
             f" {percent(right[high].mean())} ({_points(gap, low, top)}): {word}.",
             unit="share of paraphrases",
-            interval=(float(low), float(top)) if low == low else None,
+            interval=(low, top),
         )
     )
 
 
 def _points(gap: float, low: float, high: float) -> str:
-    if low != low:
-        return "too few facts for an interval"
     said = [f"{round(100 * x):+d}".replace("-", "−") for x in (gap, low, high)]
     return f"{said[0]} points, 95 %: {said[1]} to {said[2]}"
 
@@ -273,15 +278,14 @@ def add_ledger(result: Result, edits: int, wanted: int) -> None:
     )
     begun = {m: n for m, n in begins.items() if n is not None}
     never = [m for m in begins if m not in begun]
-    said = [f"with {m} after {n}" for m, n in begun.items()]
+    said = [f"with {m} after edit {n}" for m, n in begun.items()]
     said += [f"with {', '.join(never)} not within this sequence"] if never else []
     result.add(
         Finding(
             "first_forgotten",
             {m: float(n) for m, n in begun.items()} or {"none": float(edits)},
-            f"Earlier edits begin to be forgotten {'; '.join(said)} (the first batch after which"
-            " the share of those that had held and no longer do is above 0 with 95 % confidence"
-            " for 5 %).",
+            f"Earlier edits begin to be forgotten {'; '.join(said)} (with 95 % confidence more than"
+            " 5 % of those that had held no longer do).",
             unit="edits",
         )
     )

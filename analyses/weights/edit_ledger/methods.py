@@ -120,16 +120,13 @@ def _rome(variant: Variant) -> _Maker:
     def make_(shop: Workshop, requests: Requests, progress: Progress, layer: int | None) -> Change:
         at = shop.layer if layer is None else layer
         shop.read_keys([at], progress.subprogress(0, 0.1))
-        edits = [
-            editing.rome(
-                shop.model, request, at, statistics=shop.statistics, variant=variant,
-                settings=editing.ValueSettings(seed=shop.seed), progress=progress.subprogress(0.1, 1.0),
-            )
-            for request in requests
-        ]  # fmt: skip
-        if len(edits) > 1:
-            raise ValueError("ROME changes one fact at a time")
-        return _of_weights(shop.model, name, edits[0])
+        (request,) = requests  # one fact at a time
+        edit = editing.rome(
+            shop.model, request, at, statistics=shop.statistics, variant=variant,
+            settings=editing.ValueSettings(seed=shop.seed),
+            progress=progress.subprogress(0.1, 1.0),
+        )  # fmt: skip
+        return _of_weights(shop.model, name, edit)
 
     return make_
 
