@@ -9,9 +9,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 if TYPE_CHECKING:
+    from hooks.model import InstrumentedModel
     from workbench.draw.tokens import Span
     from workbench.result import Result
 
@@ -134,6 +135,80 @@ class FeaturesForm(Form):
     describe: Callable[[Result, str], FeatureInfo | None]
     by_run: str
     by_itself: str
+
+
+@dataclass(frozen=True)
+class PairAnswer:
+    """What a model answers where the key of a pair is asked for.
+
+    Attributes:
+        answer: its likeliest token.
+        p: the probability of it.
+        own: the probability of the value that was read with the key.
+        right: whether the answer is that value.
+    """
+
+    answer: str
+    p: float
+    own: float
+    right: bool
+
+
+@dataclass(frozen=True)
+class ChangedPair:
+    """All pairs of a list, asked for again after one of them was changed.
+
+    Attributes:
+        new: the value that was written; empty where the pair was erased.
+        after: a place for each pair.
+        random: the same after a change of equal size at random.
+    """
+
+    new: str
+    after: Sequence[PairAnswer]
+    random: Sequence[PairAnswer]
+
+
+class AskedPairs(Protocol):
+    """Pairs that a model has read, and holds.
+
+    Attributes:
+        pairs: key and value of each.
+        before: what the model answers.
+    """
+
+    pairs: Sequence[tuple[str, str]]
+    before: Sequence[PairAnswer]
+
+    def rewrite(self, pair: int, new: str, layer: int | None) -> ChangedPair:
+        """One pair gets another value, in one layer or in all; an empty one is chosen.
+
+        Raises:
+            BadInput: no such value or layer.
+        """
+        ...
+
+    def erase(self, pair: int, layer: int | None) -> ChangedPair:
+        """One pair is taken out."""
+        ...
+
+
+@dataclass(frozen=True)
+class PairsForm(Form):
+    """A list of pairs that a model reads: what it holds of them, and one of them erased or
+    rewritten there.
+
+    Attributes:
+        unavailable_reason: why a model cannot be asked, or None.
+        example: pairs for a model to begin with.
+        layers: that can be changed.
+        read: the pairs that were typed.
+    """
+
+    unavailable_reason: Callable[[InstrumentedModel], str | None]
+    example: Callable[[InstrumentedModel], str]
+    layers: Callable[[InstrumentedModel], Sequence[int]]
+    read: Callable[[InstrumentedModel, str], AskedPairs]
 
 
 def _none(result: Result) -> Mapping[str, Sequence[Head]]:

@@ -9,7 +9,8 @@ analysis_tab.py        the second tab; forms.py has its forms, preset_buttons.py
 form_notes.py          what forms say before a run: estimates, a preview; uploads.py: files as paths
 single_prompt_tab.py   a tab for a prompt, documents_tab.py for texts; embedded_run.py their runs
 features_tab.py        a tab for features; feature_service.py computes what it shows
-form_tab.py            what the page needs of these three
+pairs_tab.py           a tab for pairs in a state; pair_list.py: the list that is clicked
+form_tab.py            what the page needs of these four
 head_buttons.py        the head grid
 html_parts.py          the HTML of answers; job_cards.py that of the queue of runs
 api.py                 the same for programs
@@ -32,6 +33,7 @@ from ui.playground import (
     documents_tab,
     features_tab,
     head_buttons,
+    pairs_tab,
     prompt_tab,
     single_prompt_tab,
     stream_recovery,
@@ -41,7 +43,7 @@ from ui.playground.inject_head import InjectHead
 from ui.playground.theme import AT_ONCE, PLAIN, theme
 from ui.web.style import message_html
 from workbench import registry
-from workbench.playground import DocumentsForm, FeaturesForm, Form, PromptForm
+from workbench.playground import DocumentsForm, FeaturesForm, Form, PairsForm, PromptForm
 from workbench.registry import Analysis
 
 if TYPE_CHECKING:
@@ -74,6 +76,7 @@ _BUILDERS: dict[type[Form], Callable[[AppState, Any, Any], FormTab]] = {
     PromptForm: single_prompt_tab.build,
     DocumentsForm: documents_tab.build,
     FeaturesForm: features_tab.build,
+    PairsForm: pairs_tab.build,
 }
 """The kinds of forms that analyses may have, in the order of their tabs."""
 
@@ -106,7 +109,7 @@ def blocks(app: AppState) -> gr.Blocks:
         gr.HTML('<span id="playground-main" tabindex="-1"></span>', **PLAIN)
         status = gr.HTML(_status(app), elem_id="status", **PLAIN)
         tried = [a.name for a in registry.all_analyses()[0] if a.in_first_tab]
-        features: list[str] = []  # tabs that the address may name
+        named: list[str] = []  # tabs that the address may name
         built: list[FormTab] = []
         with gr.Tabs(selected="try", overflow_behavior="wrap") as tabs:
             with gr.Tab("Try a prompt", id="try") as first:
@@ -116,17 +119,17 @@ def blocks(app: AppState) -> gr.Blocks:
             for analysis, form in forms():
                 with gr.Tab(form.title, id=form.tab):
                     built.append(_BUILDERS[type(form)](app, analysis, form))
-                if isinstance(form, FeaturesForm):
-                    features.append(form.tab)
+                if isinstance(form, FeaturesForm | PairsForm):
+                    named.append(form.tab)
         looking = gr.Timer(1.0)
         shown = gr.Number(0, visible=False)  # the serial of the model that the page was made for
         once = gr.Number(0, visible=False)
 
         def opened(request: gr.Request) -> list[Any]:
-            """A page was opened or reloaded: its address may name an analysis, or a feature."""
+            """A page was opened or reloaded: its address may name an analysis, feature or pairs."""
             asked = request.query_params.get("analysis", "").strip().lower().replace("_", "-")
             nothing = [gr.skip() for _ in asking.columns]
-            for tab in features:
+            for tab in named:
                 if request.query_params.get(tab):
                     return [gr.Tabs(selected=tab), *nothing]
             if not asked:

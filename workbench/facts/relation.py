@@ -9,17 +9,23 @@ from workbench.errors import BadInput
 from workbench.facts.template import FieldSpan, Filled, fields, fill
 
 # After these the answer follows at once; after anything else it follows a space.
-_OPENS = ("\n", "\t", " ", "(", "[", '"', "“", "‘", "«")
+_OPENS = ("\n", "\t", " ", "(", "[", '"', "“", "‘", "«", "：")
 _SUBJECT = ("subject",)
+_ANSWER = ("answer",)
 _BOTH = ("subject", "answer")
 
 
 @dataclass(frozen=True)
 class Fact:
-    """One line of a relation: `answer` is what is true of `subject`."""
+    """One line of a relation: `answer` is what is true of `subject`.
+
+    `popularity` is how well known the subject is, in the relation's own measure; None where that is
+    not known.
+    """
 
     subject: str
     answer: str
+    popularity: float | None = None
 
 
 @dataclass(frozen=True)
@@ -35,6 +41,11 @@ class Relation:
         question: a question for the answer; may have {subject}.
         lead_in: the beginning of an answering sentence, which the model completes; may have
             {subject}.
+        paraphrases: the closed-book prompt in other words; each has {subject}, and the answer
+            follows at once.
+        negated: the closed-book prompt that says what is not so; "" where there is none.
+        reverse: a prompt with {answer} that its subject completes; "" where there is none.
+        popularity: what the popularity of a fact is counted in ("inhabitants").
         facts: subject and answer, subjects all different.
         source, licence: where the facts come from and under which terms.
 
@@ -49,6 +60,10 @@ class Relation:
     statement: str
     question: str
     lead_in: str
+    paraphrases: tuple[str, ...] = ()
+    negated: str = ""
+    reverse: str = ""
+    popularity: str = ""
     facts: tuple[Fact, ...] = ()
     source: str = ""
     licence: str = ""
@@ -60,8 +75,12 @@ class Relation:
             "question": (_SUBJECT, ()),
             "lead_in": (_SUBJECT, ()),
         }
-        for part, (allowed, needed) in needs.items():
-            template, called = getattr(self, part), f"the {part} of relation {self.name!r}"
+        templates = [(part, getattr(self, part), *need) for part, need in needs.items()]
+        templates += [("paraphrase", each, _SUBJECT, _SUBJECT) for each in self.paraphrases]
+        templates += [("negated prompt", self.negated, _SUBJECT, _SUBJECT)] * bool(self.negated)
+        templates += [("reverse prompt", self.reverse, _ANSWER, _ANSWER)] * bool(self.reverse)
+        for part, template, allowed, needed in templates:
+            called = f"the {part} of relation {self.name!r}"
             found = fields(template, allowed, called)
             missing = [f"{{{field}}}" for field in needed if field not in found]
             if missing or not template.strip():
@@ -75,6 +94,10 @@ class Relation:
     def closed_book_prompt(self, subject: str) -> Prompt:
         """The prompt without any context; its spans hold "subject"."""
         return Prompt.of(fill(self.closed_book, {"subject": subject}))
+
+    def paraphrased(self, subject: str) -> list[Prompt]:
+        """The same question in other words, as `closed_book_prompt`."""
+        return [Prompt.of(fill(each, {"subject": subject})) for each in self.paraphrases]
 
     def fill(self, part: str, subject: str, answer: str) -> Filled:
         """One of the sentences ("statement", "question", "lead_in") about one subject."""
@@ -153,19 +176,22 @@ def joined(start: str, end: str) -> str:
 
 def make(
     name: str,
-    facts: Iterable[tuple[str, str]],
+    facts: Iterable[tuple[str, str] | tuple[str, str, float | None]],
     template: str | None = None,
     *,
     closed_book: str | None = None,
     statement: str | None = None,
     question: str | None = None,
     lead_in: str | None = None,
+    paraphrases: Iterable[str] = (),
+    popularity: str = "as given",
     source: str = "the user's",
     licence: str = "",
 ) -> Relation:
     """A relation of one's own.
 
-    `template` alone ("The capital of {subject} is") is enough; the rest follows from it.
+    `template` alone ("The capital of {subject} is") is enough; the rest follows from it. A fact is
+    (subject, answer), or (subject, answer, popularity).
 
     What is not given is made so: the lead-in is the template (or the statement up to its answer),
     the closed-book prompt is the template or the lead-in, the statement is the lead-in with the
@@ -194,20 +220,24 @@ def make(
         statement=statement or joined(lead_in, "{answer}") + ".",
         question=question or f'How does this sentence go on: "{lead_in} ..."?',
         lead_in=lead_in,
+        paraphrases=tuple(each.rstrip(" ") for each in paraphrases),
+        popularity=popularity,
         facts=_unambiguous(name, facts),
         source=source,
         licence=licence,
     )
 
 
-def _unambiguous(name: str, rows: Iterable[tuple[str, str]]) -> tuple[Fact, ...]:
+def _unambiguous(
+    name: str, rows: Iterable[tuple[str, str] | tuple[str, str, float | None]]
+) -> tuple[Fact, ...]:
     """One fact per subject.
 
     Two answers to one subject would make "right" a matter of which line comes first.
     """
-    answers: dict[str, dict[str, None]] = {}
-    for subject, answer in rows:
-        answers.setdefault(subject, {})[answer] = None
+    answers: dict[str, dict[str, float | None]] = {}
+    for subject, answer, *popularity in rows:
+        answers.setdefault(subject, {})[answer] = popularity[0] if popularity else None
     torn = [
         f"{subject!r} ({' / '.join(found)})" for subject, found in answers.items() if len(found) > 1
     ]
@@ -224,7 +254,7 @@ def _unambiguous(name: str, rows: Iterable[tuple[str, str]]) -> tuple[Fact, ...]
             "at least 4, better 40: half are for choosing heads, half for proving them",
             "Add facts.",
         )
-    return tuple(Fact(subject, next(iter(found))) for subject, found in answers.items())
+    return tuple(Fact(subject, *next(iter(found.items()))) for subject, found in answers.items())
 
 
 def _context(text: str, filled: Filled) -> list[FieldSpan]:

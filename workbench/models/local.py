@@ -157,7 +157,7 @@ def _file(file: Path) -> ModelEntry:
 
 def _delta(file: Path) -> ModelEntry | None:
     about = weight_sizes.head(file).get("__metadata__")
-    if not isinstance(about, dict) or about.get("format") != weight_delta.FORMAT:
+    if not isinstance(about, dict) or about.get("format") not in weight_delta.FORMATS:
         return None
     model = str(about.get("model") or "")
     size = weight_sizes.of_reference(model) if model else None

@@ -10,6 +10,7 @@ shown.py             the text that is looked at
 ledger.py            what a layer's state holds, loses and gets; reading.py, reading_findings.py
 pair_rows.py         rows of pairs; kernels.py: what was heard while they were read
 pair_edits.py        a pair erased or rewritten; pair_changes.py: over many rows, as tables
+live_pairs.py        the same while somebody looks on; playground_tab.py: its tab
 fresh.py             a check: all wiped is a fresh prompt
 interference.py      what a question finds in a crowded state; forgotten.py: which pairs fail
 probes.py            what a linear probe finds; probe_tables.py: with its controls
@@ -29,6 +30,7 @@ from analyses.state.recurrent_state.constants import NAME
 from analyses.state.recurrent_state.layers import unavailable_reason
 from analyses.state.recurrent_state.params import Params
 from analyses.state.recurrent_state.parts import PARTS, PRESETS
+from analyses.state.recurrent_state.playground_tab import playground
 from analyses.state.recurrent_state.schema import SCHEMA
 from analyses.state.recurrent_state.selections import CHOICES
 from analyses.state.recurrent_state.views import ANSWER, VIEWS
@@ -50,6 +52,7 @@ __all__ = [
     "cost",
     "gives",
     "name",
+    "playground",
     "question",
     "run",
     "unavailable_reason",

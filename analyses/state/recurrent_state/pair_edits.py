@@ -21,6 +21,9 @@ from analyses.state.recurrent_state.kernels import RowsRead, read, state_behind_
 from hooks.recurrent.changes import SetState, rewritten
 from hooks.state_changes import change_state
 
+RANDOM = {"rewrite": "random", "erase": "random erasing"}
+"""Of each change of a pair its null: of the same rank and size, at random."""
+
 if TYPE_CHECKING:
     from jaxtyping import Float
     from torch import Tensor
@@ -103,20 +106,25 @@ class Edits:
         if change == "transplant":
             return there
         key = keys_of(inputs, rows, self.pair)
-        if change == "erase":
-            return rewritten(state, key, torch.zeros_like(key @ state))
-        new = rewritten(state, key, key @ there)
-        if change == "rewrite":
+        erases = change in ("erase", RANDOM["erase"])
+        new = rewritten(state, key, torch.zeros_like(key @ state) if erases else key @ there)
+        if change not in RANDOM.values():
             return new
         rank = min(key.shape[-2:])
         return state + _random_like(new - state, rank, rows.row_of_sequence(), generator)
 
     def apply(self, model: InstrumentedModel, layer: int, change: str, seed: int) -> Edited:
         """Ask for all keys again after one change of one layer's state. One pass."""
+        return self.apply_to(model, [layer], change, seed)
+
+    def apply_to(
+        self, model: InstrumentedModel, layers: Sequence[int], change: str, seed: int
+    ) -> Edited:
+        """The same after changes of several layers' states at once."""
         generator = torch.Generator().manual_seed(seed)
         rows = self.plain.rows
-        put = SetState({layer: self.states(layer, change, generator)})
-        with change_state(model, put, layers=layer, positions=[rows.end]):
+        put = SetState({layer: self.states(layer, change, generator) for layer in layers})
+        with change_state(model, put, layers=list(layers), positions=[rows.end]):
             logits = pair_rows.logits_at_questions(model, rows)
         return Edited(self.pair, self.new, self.plain, logits)
 

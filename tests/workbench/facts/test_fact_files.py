@@ -239,3 +239,22 @@ def test_no_file_whatever_gets_another_kind_of_error(file, name, content):
     path = file(name, content)
     with contextlib.suppress(BadInput):
         from_file(path, TEMPLATE)
+
+
+def test_how_well_known_a_subject_is_may_stand_in_a_third_column(tmp_path):
+    table = tmp_path / "teams.csv"
+    table.write_text("Popularity,subject,answer\n5e3,A,x\n,B,y\n7,C,x\n8,D,y\n", encoding="utf-8")
+    found = from_file(table, template="{subject} plays for")
+    assert [fact.popularity for fact in found.facts] == [5000.0, None, 7.0, 8.0]
+    lines = tmp_path / "teams.jsonl"
+    rows = [f'{{"subject": "{s}", "answer": "x", "popularity": {n}}}' for n, s in enumerate("ABCD")]
+    lines.write_text("\n".join(rows), encoding="utf-8")
+    assert from_file(lines, template="{subject} plays for").facts[3].popularity == 3.0
+
+
+@pytest.mark.parametrize("given", ["many", "nan", "inf"])
+def test_a_popularity_that_is_no_number_is_refused_with_its_line(tmp_path, given):
+    table = tmp_path / "teams.csv"
+    table.write_text(f"subject,answer,popularity\nA,x,1\nB,y,{given}\nC,x,\nD,y,\n")
+    with pytest.raises(BadInput, match=r"Line 3 of teams.csv: the popularity is"):
+        from_file(table, template="{subject} plays for")

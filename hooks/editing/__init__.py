@@ -1,0 +1,40 @@
+"""Changing facts in weights: the methods by themselves. What a change does to a model is measured
+elsewhere.
+
+I want to say which fact becomes what        -> requests.py (EditRequest)
+I want the moment of a layer's keys          -> statistics.py
+I want one fact changed (ROME)               -> rome.py
+I want the vector that brings the answer     -> values.py (the loop), replay.py (why it is quick)
+I want to keep, apply or undo a change       -> edit.py, workbench/models/weight_delta.py
+
+    request = EditRequest("The capital of {subject} is", "France", "Rome")
+    edit = rome(model, request)
+    with edit.applied(model):
+        print(model.generate("The capital of France is"))
+    edit.save("rome.safetensors")                     # wb.load("smollm2-135m+rome.safetensors")
+"""
+
+from hooks.editing.edit import EditLog, WeightEdit
+from hooks.editing.requests import EditRequest
+from hooks.editing.rome import rome
+from hooks.editing.statistics import (
+    KeyStatistics,
+    key_statistics,
+    read_statistics,
+    save_statistics,
+)
+from hooks.editing.values import ValueLog, ValueSettings, ValueStep
+
+__all__ = [
+    "EditLog",
+    "EditRequest",
+    "KeyStatistics",
+    "ValueLog",
+    "ValueSettings",
+    "ValueStep",
+    "WeightEdit",
+    "key_statistics",
+    "read_statistics",
+    "rome",
+    "save_statistics",
+]

@@ -1,0 +1,131 @@
+"""A change of weights that was made on purpose: applied for a while, taken back bit for bit, kept
+as a small file.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+
+from hooks.editing.down_projections import DownProjection
+from hooks.editing.requests import EditRequest
+from hooks.editing.values import ValueLog
+from workbench.errors import BadInput
+from workbench.models.card import weight_hash
+from workbench.models.weight_delta import Delta
+from workbench.reentrant import reentrant
+
+if TYPE_CHECKING:
+    from hooks.model import InstrumentedModel
+
+
+@dataclass(frozen=True)
+class EditLog:
+    """How an edit came about.
+
+    Attributes:
+        values: of each request, how its vector was found; () for methods that look for none.
+        losses: of methods that train weights: mean nats per token of the answers, by step.
+        key_ratio: k·u / k̄·u, the bare prompt's key over the mean of all prefixes'. Where it is
+            small, the original ROME writes too much: a disabling edit. None for other methods.
+        stopped: why training ended, of methods that train weights.
+        notes: what is to be known of this edit, in sentences: the layer, the ridge, a norm behind
+            the MLP.
+    """
+
+    values: tuple[ValueLog, ...] = ()
+    losses: tuple[float, ...] = ()
+    key_ratio: float | None = None
+    stopped: str = ""
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class WeightEdit:
+    """A change of weights, with what it was to do.
+
+    Attributes:
+        method: and variant: "ROME (r-ROME)".
+        requests: what was asked for.
+        layers: which were changed, in order.
+        delta: the change; of rank 1 for ROME, of one rank per request for MEMIT.
+        base: `weight_hash` on the card of the model it was made on. (`delta.weights` is that of the
+            weights as they were then: they differ where other edits were on.)
+        keys: by layer, what is looked up, (request, d_mlp).
+        values: by layer, what is to be found there (less the bias), (request, d_model).
+    """
+
+    method: str
+    requests: tuple[EditRequest, ...]
+    layers: tuple[int, ...]
+    delta: Delta
+    base: str
+    log: EditLog = field(default_factory=EditLog)
+    keys: Mapping[int, Tensor] = field(default_factory=dict)
+    values: Mapping[int, Tensor] = field(default_factory=dict)
+
+    @reentrant
+    def applied(self, model: InstrumentedModel, share: float = 1.0) -> Iterator[None]:
+        """The model as changed, for a while, `share` of the way; afterwards its weights are what
+        they were, bit for bit. Several may be on, and be left in any order.
+
+        Raises:
+            BadInput: it was made on another model.
+        """
+        if self.base != model.card.weight_hash:
+            raise BadInput(
+                f"This edit was made on other weights than those of {model.card.name}.",
+                f"the model whose fingerprint is {self.base}",
+                "Open the model it was made on, in the same dtype.",
+            )
+        with self.delta.applied(model.module, share):
+            yield
+
+    def save(self, path: str | Path) -> Path:
+        """Write it as a file that opens with its model: `wb.load("MODEL+FILE.safetensors")`. An
+        edit that was made while others were on opens behind theirs: `MODEL+FIRST+THIS`.
+
+        Raises:
+            BadInput: the name does not end in .safetensors.
+            WorkbenchError: it cannot be written, or is there already.
+        """
+        return self.delta.save(path)
+
+    @property
+    def norm(self) -> float:
+        """Of all that is added (Frobenius), where it has factors; else nan."""
+        total = 0.0
+        for name, left in self.delta.left.items():
+            rows, columns = torch.as_tensor(left).double(), torch.as_tensor(self.delta.right[name])
+            # |L R|² = tr(LᵀL R Rᵀ), without making the matrix
+            total += float(((rows.T @ rows) * (columns.double() @ columns.double().T)).sum())
+        return max(total, 0.0) ** 0.5 if self.delta.left else float("nan")
+
+
+def factored(
+    model: InstrumentedModel,
+    about: str,
+    changes: Sequence[tuple[DownProjection, Tensor, Tensor]],
+) -> Delta:
+    """A delta that adds valuesᵀ @ keys to down projections.
+
+    Args:
+        changes: (projection, values (rank, d_model), keys (rank, d_mlp)) each.
+    """
+    left, right = {}, {}
+    for projection, values, keys in changes:
+        rows, columns = (keys, values) if projection.turned else (values, keys)
+        left[projection.name] = rows.T.float().cpu().contiguous().numpy()
+        right[projection.name] = columns.float().cpu().contiguous().numpy()
+    return Delta(*fingerprint(model, about), left=left, right=right)
+
+
+def fingerprint(model: InstrumentedModel, about: str) -> tuple[str, str, Any, Any, str]:
+    """What a delta begins with: of the weights as they are now, with no numbers changed yet."""
+    now = weight_hash(model.module)
+    return now, about, {}, {}, model.card.source if now == model.card.weight_hash else ""

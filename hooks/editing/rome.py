@@ -1,0 +1,159 @@
+"""ROME: one fact, one matrix, rank one (Meng et al. 2022), and two repairs (Gupta et al. 2024).
+
+u = C⁻¹k, W' = W + δ uᵀ / (k·u), where δ is what the value is to gain. The released code takes u
+from the mean key k̄ over prefixes and divides by the bare prompt's k·u: where that happens to be
+small, the change is huge (a disabling edit). *r-ROME* uses k̄ in both places, *p-ROME* k in both.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Literal
+
+from hooks.editing.down_projections import default_layer, down_projection, read_at_subject
+from hooks.editing.edit import EditLog, WeightEdit, factored
+from hooks.editing.prefixes import rome_prefixes
+from hooks.editing.requests import (
+    EditRequest,
+    answer_tokens,
+    essence_row,
+    row,
+    subject_row,
+)
+from hooks.editing.statistics import KeyStatistics, key_statistics
+from hooks.editing.values import ValueRows, ValueSettings, find_values
+from workbench.errors import BadInput
+from workbench.progress import Progress
+from workbench.torch_modes import ordinary
+
+if TYPE_CHECKING:
+    from hooks.editing.down_projections import DownProjection
+    from hooks.model import InstrumentedModel
+
+Variant = Literal["r-rome", "original", "p-rome"]
+_NAMES = {"r-rome": "r-ROME", "original": "original", "p-rome": "p-ROME"}
+
+
+@ordinary
+def rome(
+    model: InstrumentedModel,
+    request: EditRequest,
+    layer: int | None = None,
+    *,
+    statistics: Mapping[int, KeyStatistics] | None = None,
+    variant: Variant = "r-rome",
+    settings: ValueSettings | None = None,
+    progress: Progress | None = None,
+) -> WeightEdit:
+    """Change one fact in one down projection. The model itself stays as it is until the edit is
+    `applied`.
+
+    Args:
+        layer: None is a third of the way up.
+        statistics: of its keys (`key_statistics`); None reads them first, which takes minutes.
+        variant: "r-rome", "original" or "p-rome"; see the module's docstring.
+        settings: of the search for the value.
+
+    Returns:
+        An edit of rank 1. With "r-rome" and "p-rome", what is looked up (`keys`) gives exactly
+        what is wanted (`values`); with "original" that holds for the bare prompt's key.
+
+    Raises:
+        BadInput: an answer without tokens, no such layer or variant, quantized weights, a moment
+            that is singular or of other keys.
+        Unfit: a layer without down projection, or a mixture of experts.
+    """
+    if variant not in _NAMES:
+        raise BadInput(
+            f"There is no variant {variant!r} of ROME.", ", ".join(_NAMES), "Choose one of those."
+        )
+    progress, settings = progress or Progress(), settings or ValueSettings()
+    answer_tokens(model, request)
+    notes = []
+    if layer is None:
+        layer = default_layer(model)
+        notes.append(f"Layer {layer} of {model.n_layers} was chosen: about a third of the way up.")
+    projection = down_projection(model, layer)
+    notes += norm_note(model, layer)
+    statistics = statistics or key_statistics(model, layer, progress=progress.subprogress(0, 0.5))
+    moment = moment_of(statistics, projection, model, notes)
+    prefixes = settings.prefixes or rome_prefixes(model, seed=settings.seed)
+    seen = read_at_subject(model, [projection], [subject_row(model, request, p) for p in prefixes])
+    bare = prefixes.index("")
+    keys, outputs = seen.keys[layer], seen.values[layer]
+    wanted = ValueRows(
+        [row(model, request, p) for p in prefixes], essence_row(model, request), outputs[bare]
+    )
+    found, logs = find_values(
+        model, [wanted], layer, "mlp", settings, progress.subprogress(0.5, 1.0)
+    )
+    mean = keys.mean(0)
+    looked_up = mean if variant == "r-rome" else keys[bare]
+    direction = moment.solve(keys[bare] if variant == "p-rome" else mean)
+    along = float(looked_up.cpu().double() @ direction)
+    ratio = float(keys[bare].cpu().double() @ direction) / float(mean.cpu().double() @ direction)
+    step = found[0].cpu().double() / along
+    delta = factored(
+        model,
+        f"ROME ({_NAMES[variant]}), layer {layer}: {request.statement}",
+        [(projection, step[None], direction[None])],
+    )
+    value = projection.weight().float() @ looked_up + found[0]
+    return WeightEdit(
+        f"ROME ({_NAMES[variant]})",
+        (request,),
+        (layer,),
+        delta,
+        model.card.weight_hash,
+        EditLog(tuple(logs), key_ratio=ratio, notes=tuple(notes)),
+        {layer: looked_up[None]},
+        {layer: value[None]},
+    )
+
+
+def moment_of(
+    statistics: Mapping[int, KeyStatistics],
+    projection: DownProjection,
+    model: InstrumentedModel,
+    notes: list[str],
+) -> KeyStatistics:
+    """The statistics of a layer; what is to be said of them goes to the notes.
+
+    Raises:
+        BadInput: there are none of this layer, or they are of other keys.
+    """
+    found = statistics.get(projection.layer)
+    if found is None or len(found.moment) != projection.d_mlp:
+        have = "none" if found is None else f"those of {len(found.moment):,} numbers"
+        raise BadInput(
+            f"Of layer {projection.layer} there are no statistics of {projection.d_mlp:,} numbers a"
+            f" key, but {have}.",
+            f"key_statistics(model, {projection.layer})",
+            "Read them of this model.",
+        )
+    if found.ridge:
+        notes.append(f"Layer {projection.layer}: {found.says}")
+    if found.weights and found.weights != model.card.weight_hash:
+        notes.append(
+            f"The keys' moment is that of other weights ({found.weights}); usual where edits follow"
+            " each other."
+        )
+    return found
+
+
+def norm_note(model: InstrumentedModel, layer: int) -> list[str]:
+    """Whether something stands between the down projection and the stream."""
+    if not normed_after(model, layer):
+        return []
+    return [
+        f"Layer {layer} has a norm behind its MLP: the value is what the down projection writes,"
+        " before that norm."
+    ]
+
+
+def normed_after(model: InstrumentedModel, layer: int) -> bool:
+    """Whether what the MLP adds to the stream is not what its down projection gives, but what a
+    norm makes of it.
+    """
+    block = model.layout.blocks[layer]
+    return block.mlp_out is not None and block.mlp_out.module not in (block.mlp, block.down_proj)
