@@ -48,9 +48,7 @@ class KnockedOut:
 def attention_layers(model: InstrumentedModel) -> list[int]:
     """The layers in which attention can be blocked."""
     return [
-        layer
-        for layer, block in enumerate(model.layout.blocks)
-        if block.attention_call is not None
+        layer for layer, block in enumerate(model.layout.blocks) if block.attention_call is not None
     ]
 
 
@@ -129,10 +127,8 @@ def _edits(
         for centre in layers:
             low = centre - window // 2
             first, *others = [layer for layer in layers if low <= layer < low + window]
-            later = {layer: ("attn_scores", minus) for layer in others}
-            made.append(
-                Edit("attn_scores", first, minus, blocked, None, len(blocked), later=later)
-            )
+            later = dict.fromkeys(others, ("attn_scores", minus))
+            made.append(Edit("attn_scores", first, minus, blocked, None, len(blocked), later=later))
         return made
 
     return make

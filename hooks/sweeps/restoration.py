@@ -8,9 +8,10 @@ MLPs or attention at the restored token may be kept as they are in the corrupted
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING
 
 import torch
@@ -159,7 +160,7 @@ def restore(
 
             before, after = job.run(
                 one.batch, group, one.batch.input_ids.shape[1] - back,
-                lambda suffix, back=back: one.edits(suffix, back),  # type: ignore[misc]
+                partial(one.edits, back=back),
                 keep=one.severed_places, corrupting=one.corrupting, report=report,
             )  # fmt: skip
             found.corrupted[group] = before
@@ -279,9 +280,7 @@ class _Group:
             start += count
 
 
-def _groups(
-    model: InstrumentedModel, prompts: Sequence[CorruptedPrompt]
-) -> Iterator[list[int]]:
+def _groups(model: InstrumentedModel, prompts: Sequence[CorruptedPrompt]) -> Iterator[list[int]]:
     """Prompts that can share walks, as indices."""
     alike: dict[tuple[int, ...], list[int]] = {}
     for n, prompt in enumerate(prompts):
