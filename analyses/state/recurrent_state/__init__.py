@@ -16,10 +16,13 @@ interference.py      what a question finds in a crowded state; forgotten.py: whi
 probes.py            what a linear probe finds; probe_tables.py: with its controls
 fading.py            how it fades behind other text, and whether renewing the state cures it
 router.py            which memory of a mixture, and what silencing one takes away
+followed_answer.py   the question whose answer is followed in the next three
 wiping.py            where the answer is held
+spans.py             what a stretch of the text gives to it
+patching.py          how far another prompt's states move it
 schema.py            what tables, arrays and findings mean
 selections.py        what is looked at of a run
-views.py             how it looks
+views.py             how it looks; question_views.py: of the answer that is followed
 """
 
 from __future__ import annotations

@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from analyses.measures.pair_questions import too_few_words, vocabulary_of
-from analyses.state.recurrent_state import pair_rows, probes
+from analyses.state.recurrent_state import pair_rows, patching, probes, spans
 from analyses.state.recurrent_state.constants import CHANGES
+from analyses.state.recurrent_state.followed_answer import tokens_of
 from analyses.state.recurrent_state.layers import recurrent_layers
 from analyses.state.recurrent_state.pair_changes import ASKED
 from analyses.state.recurrent_state.shown import choose
-from analyses.state.recurrent_state.wiping import question
 from workbench.cost import Cost, total
 
 if TYPE_CHECKING:
@@ -34,7 +34,9 @@ def stages(model: InstrumentedModel, params: Params) -> dict[str, dict[str, Cost
     """By part, and by stage of it."""
     layers, _ = recurrent_layers(model, params.layers)
     shown = choose(model, params)
-    n, asked = len(shown.ids), len(question(shown)[0])
+    n, asked = len(shown.ids), len(tokens_of(shown))
+    tried = min(asked, spans.MOST_STARTS) * len(spans.SPAN_CHANGES) * (len(layers) + 1)
+    sources = 1 + patching.RANDOM
     found = {
         "reading": {
             "reading": Cost(
@@ -43,6 +45,13 @@ def stages(model: InstrumentedModel, params: Params) -> dict[str, dict[str, Cost
         },
         "wiping": {
             "wiping": Cost(forward=len(layers) * asked**2 / 2 + 2 * asked, passes=asked**2 / 2)
+        },
+        "spans": {"spans": Cost(forward=tried * _CHANGED * asked, passes=tried * _CHANGED)},
+        "patching": {
+            "patching": Cost(
+                forward=sources * (len(layers) * asked**2 / 2 + (_CHANGED + 1) * asked**2),
+                passes=sources * (asked**2 / 2 + (_CHANGED + 1) * asked),
+            )
         },
     }
     if too_few_words(model):

@@ -10,14 +10,17 @@ from analyses.state.recurrent_state import (
     fading,
     forgotten,
     pair_changes,
+    patching,
     probe_tables,
     reading,
     reading_findings,
     router,
+    spans,
     wiping,
 )
 from analyses.state.recurrent_state.constants import NAME
 from analyses.state.recurrent_state.costs import stages as costs
+from analyses.state.recurrent_state.followed_answer import ask
 from analyses.state.recurrent_state.layers import recurrent_layers
 from analyses.state.recurrent_state.parts import PARTS
 from analyses.state.recurrent_state.shown import choose
@@ -70,7 +73,13 @@ def run(model: InstrumentedModel, params: Params, progress: Progress) -> Result:
         fading.measure(result, model, params, shown, layers, left["fading"])
     if "router" in parts:
         router.measure(result, model, params, shown, left["router"])
-    if "wiping" in parts:
-        wiping.measure(result, model, shown, layers, left["wiping"])
+    if {"wiping", "spans", "patching"} & set(parts):
+        asked = ask(result, model, shown, params)
+        if "wiping" in parts:
+            wiping.measure(result, model, asked, layers, left["wiping"])
+        if "spans" in parts:
+            spans.measure(result, model, params, asked, shown, layers, left["spans"])
+        if "patching" in parts:
+            patching.measure(result, model, params, asked, shown, layers, left["patching"])
     progress(1.0, "Done")
     return result

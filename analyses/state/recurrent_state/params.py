@@ -25,6 +25,29 @@ class Params(BaseModel, frozen=True, extra="forbid"):
         max_length=100_000,
         json_schema_extra={"essential": True},
     )
+    span: str = Field(
+        "",
+        title="Stretch of the text",
+        description=(
+            "That is frozen or wiped in the part spans: a part of the text, or its tokens, “4-9”."
+            " Empty: the pair that is asked for"
+        ),
+        max_length=10_000,
+    )
+    other: str = Field(
+        "",
+        title="Another prompt",
+        description="Whose states are put in, in the part patching, where a prompt is given",
+        max_length=10_000,
+    )
+    answer: str = Field(
+        "",
+        description=(
+            "What the prompt may be followed by; its first token is looked at. Empty: what the"
+            " model says itself"
+        ),
+        max_length=1000,
+    )
     parts: list[Name] = parts_field(DEFAULT)
     n_pairs: int = Field(8, ge=2, le=64, title="Pairs in a row", description="Pairs that are drawn")
     crowd: int = Field(

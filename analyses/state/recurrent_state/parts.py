@@ -11,7 +11,9 @@ from workbench.parts import Part
 if TYPE_CHECKING:
     from hooks.model import InstrumentedModel
 
-Name = Literal["reading", "pairs", "interference", "probes", "fading", "router", "wiping"]
+Name = Literal[
+    "reading", "pairs", "interference", "probes", "fading", "router", "wiping", "spans", "patching"
+]
 
 
 def no_states_to_change(model: InstrumentedModel) -> str | None:
@@ -77,6 +79,22 @@ PARTS = [
         "What wiping each layer's state after each token does to the answer.",
         unavailable_reason=no_states_to_change,
         views=["Wiping"],
+    ),
+    Part(
+        "spans",
+        "What a stretch gives",
+        "What freezing or wiping a stretch of the text does to the answer, against all other"
+        " stretches of its length.",
+        unavailable_reason=no_states_to_change,
+        views=["Spans"],
+    ),
+    Part(
+        "patching",
+        "Another prompt's states",
+        "How far the state of another prompt, put in at each layer and token, moves the answer,"
+        " against states of prompts at random.",
+        unavailable_reason=no_states_to_change,
+        views=["Patching"],
     ),
 ]
 DEFAULT: list[Name] = ["reading", "pairs", "interference", "probes"]

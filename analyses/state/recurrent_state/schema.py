@@ -168,6 +168,26 @@ SCHEMA = Schema(
             C("pos", "Position of the token, from 0."),
             C("token", "The token as text."),
         ]),
+        TableSchema("spans", "Stretches of the text, frozen or wiped in all layers.", [
+            C("change", "`freeze`: its tokens leave the states as they are; `wipe`: the states are"
+              " wiped after each of them."),
+            C("start", "First token of the stretch."),
+            C("last", "Its last token."),
+            C("text", "Its text."),
+            C("effect", "Change of the answer's log-probability.", "nats"),
+            C("is", "`asked about`: this one was to be compared with the others; `overlaps`: with"
+              " that one; `other`.", title="what it is"),
+        ]),
+        TableSchema("patched", "The other prompt's state put in.", [
+            C("layer", "Number of the layer; `all`: all recurrent layers at once."),
+            C("pos", "The token after which."),
+            C("other", "How far the answer goes over to the other prompt's, as a share of the way;"
+              " 0: it stays, 1: as far as that prompt's.", "share of the way"),
+            C("random", "The same with states of prompts at random, on average.",
+              "share of the way"),
+            C("random_low", "The least of these."),
+            C("random_high", "The most."),
+        ]),
     ],
     arrays=[
         A("traces", "What each head holds, loses and gets, token by token.",
@@ -188,6 +208,12 @@ SCHEMA = Schema(
           ("layer", "memory", "pos"), "weight"),
         A("wiping", "Change of the answer's log-probability when a layer's state is wiped after a"
           " token.", ("layer", "pos"), "nats"),
+        A("span_effects", "Change of the answer's log-probability when a stretch of the text is"
+          " frozen or wiped in one layer; pos is its first token.", ("change", "layer", "pos"),
+          "nats"),
+        A("patched", "How far the answer goes over to another prompt's, whose state of one layer is"
+          " put in after a token; `random`: states of prompts at random, on average.",
+          ("source", "layer", "pos"), "share of the way"),
     ],
     findings=[
         F("half_life", "Half-life of what a head holds, by decay alone", "tokens"),
@@ -210,6 +236,10 @@ SCHEMA = Schema(
         F("fades", "Recall behind the longest gap, and with the state renewed", "share of pairs"),
         F("router_*", "Questions that go to the memory of their pair", "share of questions"),
         F("decoded", "What a probe finds above its best control", "share above the best control"),
+        F("span_freeze", "The answer without a stretch of the text in the states", "nats"),
+        F("span_wipe", "The answer with all states wiped at a stretch of the text", "nats"),
+        F("patched", "The answer with another prompt's state", "share of the way"),
+        F("nothing_to_move", "By how much the two prompts differ", "logits"),
         F("wiped", "What the answer loses at the worst place", "nats"),
     ],
 )  # fmt: skip

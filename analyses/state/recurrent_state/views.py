@@ -5,6 +5,7 @@ from __future__ import annotations
 from analyses.state.recurrent_state import schema
 from analyses.state.recurrent_state import selections as sel
 from analyses.state.recurrent_state.constants import TRACES
+from analyses.state.recurrent_state.question_views import QUESTION_VIEWS
 from workbench import draw
 from workbench import views as v
 from workbench.draw import colour
@@ -227,12 +228,5 @@ VIEWS = [
         v.show(_routes),
         v.table("memories"),
     ]),
-    v.View("Wiping", needs="wiping", parts=[
-        v.finding("wiped"),
-        v.on(["layer", "pos"], lambda run, pick: v.Clicks(
-            draw.effect_table(
-                sel.wiping(run), sel.tokens(run, "asked"), (pick.layer, pick.pos), signed=True,
-                caption="Change of the answer's log-probability", unit="nats"),
-            len(sel.tokens(run, "asked")))),
-    ], first={"layer": sel.wiping_layer, "pos": sel.wiping_pos}),
+    *QUESTION_VIEWS,
 ]  # fmt: skip
