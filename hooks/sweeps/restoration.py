@@ -98,7 +98,7 @@ class CorruptedPrompt:
 
 
 @dataclass
-class Traced:
+class Restoration:
     """What restoring gives.
 
     Attributes:
@@ -121,7 +121,7 @@ def restore(
     prompts: Sequence[CorruptedPrompt],
     parts: Sequence[Restored],
     progress: Progress | None = None,
-) -> Traced:
+) -> Restoration:
     """The probability of each prompt's target with every token and layer restored alone.
 
     Exact: each number is what one pass with hooks would give. Prompts that end as far behind their
@@ -136,7 +136,7 @@ def restore(
     ids = [list(prompt.corrupted) for prompt in prompts]
     job = WatchedWalk(model, [prompt.target for prompt in prompts], ids)
     nothing = torch.full((len(prompts),), float("nan"), dtype=torch.float32)
-    found = Traced(nothing.clone(), nothing.clone(), [[] for _ in parts])
+    found = Restoration(nothing.clone(), nothing.clone(), [[] for _ in parts])
     for n, part in enumerate(parts):
         found.restored[n] = [
             torch.full(

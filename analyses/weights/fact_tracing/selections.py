@@ -101,7 +101,7 @@ def order(run: Result) -> list[str]:
     return [name for name in (*CLASSES, PERMUTED) if name in found]
 
 
-def said_of_cell(run: Result, pick: Pick) -> str:
+def cell_in_words(run: Result, pick: Pick) -> str:
     """The chosen fact's own numbers at the chosen layer and token, beside the mean of its class."""
     n, at, where = pick.prompt, pick.layer, pick.pos
     row, token = run.tables["facts"].iloc[n], words(run, n).iloc[where]

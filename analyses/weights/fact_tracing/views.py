@@ -75,7 +75,7 @@ def _strip(run: Result, pick: v.Pick) -> v.Clicks:
 
 def _fact(run: Result, pick: v.Pick) -> list[v.Item]:
     return [
-        draw.paragraph(sel.said_of_cell(run, pick)),
+        draw.paragraph(sel.cell_in_words(run, pick)),
         v.picture(
             "curves", sel.along_layers(run, pick), "layer", "effect", "kind", hues=_KIND_HUES,
             xlabel=_LAYERS, ylabel="points that come back", title="This token, by layer",
