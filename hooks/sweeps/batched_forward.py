@@ -269,7 +269,8 @@ class BatchedForward:
         self, blocked: list[tuple[slice, Edit]], scores: Float[Tensor, "row head query key"]
     ) -> Float[Tensor, "row head query key"]:
         """Scores in which the last position does not see what is blocked for its variant."""
-        shown = scores.unflatten(0, (-1, self.suffix.shape[0])).clone()
+        batch = self.suffix.shape[0]
+        shown = scores.reshape(-1, batch, *scores.shape[1:]).clone()
         last = shown[:, :, :, -1].movedim(2, -1)  # (variant, prompt, key, head)
         for rows, edit in blocked:
             # A sliding window holds the last columns alone.

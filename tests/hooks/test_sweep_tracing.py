@@ -90,6 +90,7 @@ def test_restoring_equals_a_loop_of_hooked_passes(name):
             assert (restored[n] - noisy).abs().max() > 1e-5
 
 
+@pytest.mark.filterwarnings("ignore::hooks.rounding.UnclearEffects")
 def test_no_noise_has_no_effect_and_all_states_at_the_first_layer_give_the_clean_run(model):
     still = restore(model, corrupted(model, std=0.0), [Restored()])
     torch.testing.assert_close(still.clean, still.corrupted, atol=1e-7, rtol=1e-5)

@@ -83,9 +83,8 @@ def _progress(
     model: InstrumentedModel, params: Params, parts: set[str], progress: Progress
 ) -> dict[str, Progress]:
     """By stage; all maps are made in one, "trace"."""
-    planned = of_parts(costs(model, params), parts | {"states"})
+    planned = of_parts(costs(model, params), parts)
     merged = {"facts": planned.pop("facts")}
-    merged["trace"] = total(planned.pop(part) for part in tracing.TRACED if part in planned)
-    if "states" not in parts:
-        del merged["trace"]
+    if "states" in parts:
+        merged["trace"] = total(planned.pop(part) for part in tracing.TRACED if part in planned)
     return stages(progress, model, merged | planned)

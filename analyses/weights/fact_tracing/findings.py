@@ -112,8 +112,10 @@ def add_no_site(result: Result, name: str, why: str) -> None:
 
 
 def add_severed(result: Result, table: pd.DataFrame) -> None:
-    """What of the early states goes through MLPs and what through attention."""
+    """What of the early states goes through MLPs and what through attention, and the table."""
     rows = table[(table["tokens"] == SUBJECT) & (table["corruption"] == NOISE)]
+    rows = rows[rows["kind"].str.startswith("state")]
+    result.tables["severed"] = rows.drop(columns=["corruption", "tokens"]).reset_index(drop=True)
     frame = rows.pivot(index="layer", columns="kind", values="effect")
     early = frame[(frame.index > 0) & (frame.index < (frame.index.max() + 1) / 2)]
     if early.empty or float(early["state"].mean()) <= 0:

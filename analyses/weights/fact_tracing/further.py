@@ -55,7 +55,8 @@ def compare_maps(
         "wording": shared_maps.wordings_of(chosen.relations),
         "language": languages_of(params, chosen),
     }
-    pairs, maps, counts = [], [], {}
+    pairs, maps = [], []
+    counts: dict[str, dict[str, int]] = {}
     for n, (by, named) in enumerate(asked.items()):
         part = progress.subprogress(n / 2, (n + 1) / 2)
         known = shared_maps.known_in(model, named, params, part.subprogress(0, 0.5))
@@ -67,9 +68,9 @@ def compare_maps(
         maps.append(shown)
     result.tables["shared"] = pd.concat(pairs, ignore_index=True)
     result.tables["shared_maps"] = pd.concat(maps, ignore_index=True)
-    for by, known in counts.items():
-        if known:
-            part_findings.add_shared(result, by, known)
+    for by, each in counts.items():
+        if each:
+            part_findings.add_shared(result, by, each)
 
 
 def compare_edits(

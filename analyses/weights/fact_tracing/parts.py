@@ -10,8 +10,8 @@ if TYPE_CHECKING:
     from hooks.model import InstrumentedModel
 
 Name = Literal[
-    "states", "mlp", "attention", "severed", "knockout", "extraction", "heads", "enrichment",
-    "wordings", "best-layer",
+    "facts", "states", "mlp", "attention", "severed", "knockout", "extraction", "heads",
+    "enrichment", "wordings", "best-layer",
 ]  # fmt: skip
 
 
@@ -39,9 +39,15 @@ def no_mlps(model: InstrumentedModel) -> str | None:
 
 PARTS = [
     Part(
+        "facts",
+        "Known facts",
+        "Which facts the model knows when it is asked without any context; all else stands on it.",
+    ),
+    Part(
         "states",
         "Causal tracing: states",
         "Which token's state, at which layer, gives a fact back when the subject is corrupted.",
+        stands_on=["facts"],
         views=["Trace"],
     ),
     Part(
@@ -70,6 +76,7 @@ PARTS = [
         "knockout",
         "Attention knockout",
         "Which tokens the last one has to see, and in which layers.",
+        stands_on=["facts"],
         unavailable_reason=no_attention,
         views=["Knockout"],
     ),
@@ -77,12 +84,14 @@ PARTS = [
         "extraction",
         "Extraction events",
         "Which layers' attention and MLPs write the answer at the last token.",
+        stands_on=["facts"],
         views=["Extraction"],
     ),
     Part(
         "heads",
         "Extraction heads",
         "Which heads write the answer, chosen on half of the facts and measured on the others.",
+        stands_on=["facts"],
         unavailable_reason=no_heads,
         views=["Heads"],
     ),
@@ -90,6 +99,7 @@ PARTS = [
         "enrichment",
         "Attribute enrichment",
         "How much of what is true of the subject can be read from its last token, by layer.",
+        stands_on=["facts"],
         views=["Enrichment"],
     ),
     Part(

@@ -68,6 +68,15 @@ SCHEMA = Schema(
             C("share", "Of what corruption takes away: mean effect over mean total effect."),
             _N,
         ]),
+        TableSchema("severed", "States of the last subject token, whole and with a path severed.", [
+            C("kind", "The state, or the state with later MLPs or attention at its token severed."),
+            _LAYER,
+            C("effect", "Mean indirect effect under noise.", "probability"),
+            _LOW,
+            _HIGH,
+            C("share", "Of what corruption takes away."),
+            _N,
+        ]),
         TableSchema("sites", "The early and the late site.", [
             _CORRUPTION,
             C("site", "`early`: MLPs at the last subject token, lower half of the layers; `late`:"

@@ -142,13 +142,9 @@ def along_layers(run: Result, pick: Pick) -> pd.DataFrame:
     return pd.concat(frames, ignore_index=True).dropna(subset="effect")
 
 
-def severed(run: Result) -> pd.DataFrame | None:
-    """States at the last subject token, whole and with a path severed."""
-    table = run.tables["by_class"]
-    rows = table[(table["tokens"] == SUBJECT) & (table["corruption"] == NOISE)]
-    rows = rows[rows["kind"].str.startswith("state")]
-    if rows["kind"].nunique() < 2:
-        return None
+def severed(run: Result) -> pd.DataFrame:
+    """States at the last subject token, whole and with a path severed, in points."""
+    rows = run.tables["severed"]
     points = {name: _POINTS * rows[name] for name in ("effect", "low", "high")}
     return rows.assign(**points)
 

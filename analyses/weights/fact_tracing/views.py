@@ -105,7 +105,7 @@ VIEWS = [
         v.table("sites", "The sites, under both corruptions"),
         v.finding("known", small=True),
     ], first={"prompt": sel.fact, "layer": sel.layer, "pos": sel.pos}),
-    v.View("Severed", needs="by_class", otherwise="this part was not run", parts=[
+    v.View("Severed", needs="severed", parts=[
         v.finding("severed"),
         v.says(schema.SEVERED),
         v.chart("curves", sel.severed, "layer", "effect", "kind", interval=("low", "high"),

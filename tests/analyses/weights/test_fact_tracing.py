@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from functools import cache
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -12,11 +13,13 @@ from pydantic import ValidationError
 
 import workbench as wb
 from analyses.weights import fact_tracing
-from analyses.weights.fact_tracing import best_layer, knockout, shared_maps
+from analyses.weights.fact_tracing import best_layer, further, knockout, shared_maps
 from analyses.weights.fact_tracing.constants import KINDS, LAST, NOISE, PERMUTED, SUBJECT
+from analyses.weights.fact_tracing.params import relations_of
 from analyses.weights.fact_tracing.traced_facts import as_tokens
 from tests.helpers import families, planted
-from workbench import runs
+from tests.helpers.token_counter import counting
+from workbench import cost, parts, runs
 from workbench.errors import BadInput, NotFound
 from workbench.progress import Progress
 from workbench.result import Result
@@ -119,35 +122,60 @@ def test_a_fact_of_ones_own_is_traced_and_no_claim_is_made_of_one() -> None:
 @pytest.mark.parametrize("family", ["llama", "gemma3_text", "mamba", "qwen3_next"])
 def test_other_families_are_traced(family: str) -> None:
     model = families.built(family)
-    parts = ["states", "attention", "extraction"]
+    asked = ["states", "attention", "extraction"]
     if "mlp_out" in model.sites:
-        parts.append("mlp")
+        asked.append("mlp")
     if "z" in model.sites:
-        parts.append("knockout")
-    run = ran(model, unknown=True, facts=4, draws=1, parts=parts, relations="capital")
+        asked.append("knockout")
+    run = ran(model, unknown=True, facts=4, draws=1, parts=asked, relations="capital")
     assert len(run.tables["facts"]) == 4
     kinds = set(run.tables["by_class"]["kind"])
-    assert kinds == {"state", "attention"} | ({"MLP"} if "mlp" in parts else set())
+    assert kinds == {"state", "attention"} | ({"MLP"} if "mlp" in asked else set())
     assert ("attention" in run.provenance.notes) == ("mixer_out" in model.sites)
     why = {part.name: part.unavailable_reason(model) for part in fact_tracing.PARTS}
     assert (why["knockout"] is not None) == (family == "mamba")
     assert why["states"] is None
 
 
-def test_maps_in_other_words_are_compared() -> None:
-    model = families.built("llama")
+def test_maps_in_other_words_are_compared(tmp_path: Path) -> None:
+    model = remembering()
+    own = {
+        name: [
+            as_tokens(model, f"{start} {subject} is", subject, answer, name)
+            for subject, answer in zip(planted.SUBJECTS, planted.ANSWERS, strict=True)
+        ]
+        for name, start in (("one", "The capital of"), ("other", "capital of"))
+    }
+    few = {"few": own["one"][:3]}
+    params = fact_tracing.Params(window=1)
+    pairs, maps = shared_maps.compare(
+        model, own | few, ["state", "attention"], params, "wording", Progress()
+    )
+    assert set(pairs["one"]) | set(pairs["other"]) == {"one", "other"}  # three facts are too few
+    assert len(pairs) == 2
+    assert (pairs["r"] > 0.99).all()  # nothing but the subject and the last token counts
+    assert (pairs["low"] <= pairs["r"]).all()
+    assert (pairs["r"] > pairs["null_high"]).all()
+    assert set(maps["name"]) == {"one", "other"}
+
+
+def test_relations_are_worded_otherwise_and_in_other_languages(tmp_path: Path) -> None:
+    params = fact_tracing.Params(relations="capital, currency", languages="en, fr")
+    chosen = SimpleNamespace(relations=relations_of(params))
+    named = further.languages_of(params, chosen)  # type: ignore[arg-type]
+    assert {name: [each.name for each in of] for name, of in named.items()} == {
+        "English": ["capital@en"], "French": ["capital@fr"],
+    }  # fmt: skip
+    worded = shared_maps.wordings_of(chosen.relations)
+    assert worded["first wording"] == chosen.relations
+    assert worded["paraphrase 1"][0].closed_book == chosen.relations[0].paraphrases[0]
+    # Facts of one's own file have one wording, so nothing is compared.
     run = ran(
-        model, unknown=True, facts=8, draws=1, parts=["wordings"], relations="capital",
-        languages="en, fr",
+        remembering(), facts_file=planted.planted_facts(tmp_path), template=TEMPLATE, facts=8,
+        draws=1, parts=["wordings"],
     )  # fmt: skip
-    pairs = run.tables["shared"]
-    assert {"wording", "language"} == set(pairs["by"])
-    assert ((pairs["r"] >= -1) & (pairs["r"] <= 1)).all()
-    assert (pairs["low"] <= pairs["high"]).all()
-    shared = run.findings["shared_language"]
-    assert "Fewer than 20 are known in English, French" in shared.says
-    grid = np.random.default_rng(0).normal(size=(5, 3))
-    assert shared_maps._correlation(grid, grid) == pytest.approx(1.0)
+    assert "cannot be told" in run.findings["shared_wording"].says
+    assert run.tables["shared"].empty
 
 
 def test_what_tracing_tells_of_edits_is_told_from_what_the_layer_tells() -> None:
@@ -200,3 +228,21 @@ def test_costs_name_every_part_that_a_model_can_have(llama: Any) -> None:
     assert set(costs) == {part.name for part in fact_tracing.PARTS}
     more = fact_tracing.cost(llama, fact_tracing.Params(facts=60))
     assert more["states"].forward > 1.5 * costs["states"].forward
+
+
+@pytest.mark.parametrize(
+    "part", ["states", "mlp", "attention", "knockout", "extraction", "severed"]
+)
+def test_a_part_reads_as_many_tokens_as_it_says(part: str, tmp_path: Path) -> None:
+    model = remembering()
+    params = fact_tracing.Params(
+        facts_file=planted.planted_facts(tmp_path), template=TEMPLATE, facts=16, parts=[part]
+    )
+    running = parts.running(fact_tracing.PARTS, params)
+    stated = cost.total(
+        each for name, each in fact_tracing.cost(model, params).items() if name in running
+    )
+    with counting(model) as counted:
+        fact_tracing.run(model, params, Progress())
+    assert 0.5 <= stated.forward / counted.forward <= 2
+    assert 0.5 <= (stated.passes + 1) / (counted.passes + 1) <= 2
