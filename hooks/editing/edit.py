@@ -7,12 +7,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
-from hooks.editing.down_projections import DownProjection
+from hooks.editing.down_projections import EditedMatrix
 from hooks.editing.requests import EditRequest
 from hooks.editing.values import ValueLog
 from workbench.errors import BadInput
@@ -34,6 +34,8 @@ class EditLog:
         key_ratio: k·u / k̄·u, the bare prompt's key over the mean of all prefixes'. Where it is
             small, the original ROME writes too much: a disabling edit. None for other methods.
         stopped: why training ended, of methods that train weights.
+        left_over: of MEMIT, by request: which share of the change that was wanted of the residual
+            stream is still missing once all layers are changed.
         notes: what is to be known of this edit, in sentences: the layer, the ridge, a norm behind
             the MLP.
     """
@@ -42,6 +44,7 @@ class EditLog:
     losses: tuple[float, ...] = ()
     key_ratio: float | None = None
     stopped: str = ""
+    left_over: tuple[float, ...] = ()
     notes: tuple[str, ...] = ()
 
 
@@ -108,24 +111,27 @@ class WeightEdit:
 
 
 def factored(
-    model: InstrumentedModel,
-    about: str,
-    changes: Sequence[tuple[DownProjection, Tensor, Tensor]],
+    about: tuple[str, str, str],
+    changes: Sequence[tuple[EditedMatrix, Tensor, Tensor]],
 ) -> Delta:
-    """A delta that adds valuesᵀ @ keys to down projections.
+    """A delta that adds valuesᵀ @ keys to matrices.
 
     Args:
-        changes: (projection, values (rank, d_model), keys (rank, d_mlp)) each.
+        about: from `fingerprint`.
+        changes: (matrix, values (rank, outputs), keys (rank, inputs)), each matrix once.
     """
     left, right = {}, {}
-    for projection, values, keys in changes:
-        rows, columns = (keys, values) if projection.turned else (values, keys)
-        left[projection.name] = rows.T.float().cpu().contiguous().numpy()
-        right[projection.name] = columns.float().cpu().contiguous().numpy()
-    return Delta(*fingerprint(model, about), left=left, right=right)
+    for matrix, values, keys in changes:
+        rows, columns = (keys, values) if matrix.turned else (values, keys)
+        left[matrix.name] = rows.T.float().cpu().contiguous().numpy()
+        right[matrix.name] = columns.float().cpu().contiguous().numpy()
+    weights, sentence, name = about
+    return Delta(weights, sentence, {}, {}, name, left, right)
 
 
-def fingerprint(model: InstrumentedModel, about: str) -> tuple[str, str, Any, Any, str]:
-    """What a delta begins with: of the weights as they are now, with no numbers changed yet."""
+def fingerprint(model: InstrumentedModel, about: str) -> tuple[str, str, str]:
+    """Of the weights as they are now, a sentence, and the model's name where that is enough to
+    get these weights.
+    """
     now = weight_hash(model.module)
-    return now, about, {}, {}, model.card.source if now == model.card.weight_hash else ""
+    return now, about, model.card.source if now == model.card.weight_hash else ""

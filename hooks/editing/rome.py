@@ -11,7 +11,8 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Literal
 
 from hooks.editing.down_projections import default_layer, down_projection, read_at_subject
-from hooks.editing.edit import EditLog, WeightEdit, factored
+from hooks.editing.edit import EditLog, WeightEdit, factored, fingerprint
+from hooks.editing.norms import norm_note
 from hooks.editing.prefixes import rome_prefixes
 from hooks.editing.requests import (
     EditRequest,
@@ -20,14 +21,13 @@ from hooks.editing.requests import (
     row,
     subject_row,
 )
-from hooks.editing.statistics import KeyStatistics, key_statistics
+from hooks.editing.statistics import KeyStatistics, key_statistics, moment_of
 from hooks.editing.values import ValueRows, ValueSettings, find_values
 from workbench.errors import BadInput
 from workbench.progress import Progress
 from workbench.torch_modes import ordinary
 
 if TYPE_CHECKING:
-    from hooks.editing.down_projections import DownProjection
     from hooks.model import InstrumentedModel
 
 Variant = Literal["r-rome", "original", "p-rome"]
@@ -49,7 +49,7 @@ def rome(
     `applied`.
 
     Args:
-        layer: None is a third of the way up.
+        layer: None is a fifth of the way up.
         statistics: of its keys (`key_statistics`); None reads them first, which takes minutes.
         variant: "r-rome", "original" or "p-rome"; see the module's docstring.
         settings: of the search for the value.
@@ -72,7 +72,7 @@ def rome(
     notes = []
     if layer is None:
         layer = default_layer(model)
-        notes.append(f"Layer {layer} of {model.n_layers} was chosen: about a third of the way up.")
+        notes.append(f"Layer {layer} of {model.n_layers} was chosen: about a fifth of the way up.")
     projection = down_projection(model, layer)
     notes += norm_note(model, layer)
     statistics = statistics or key_statistics(model, layer, progress=progress.subprogress(0, 0.5))
@@ -94,8 +94,7 @@ def rome(
     ratio = float(keys[bare].cpu().double() @ direction) / float(mean.cpu().double() @ direction)
     step = found[0].cpu().double() / along
     delta = factored(
-        model,
-        f"ROME ({_NAMES[variant]}), layer {layer}: {request.statement}",
+        fingerprint(model, f"ROME ({_NAMES[variant]}), layer {layer}: {request.statement}"),
         [(projection, step[None], direction[None])],
     )
     value = projection.weight().float() @ looked_up + found[0]
@@ -109,51 +108,3 @@ def rome(
         {layer: looked_up[None]},
         {layer: value[None]},
     )
-
-
-def moment_of(
-    statistics: Mapping[int, KeyStatistics],
-    projection: DownProjection,
-    model: InstrumentedModel,
-    notes: list[str],
-) -> KeyStatistics:
-    """The statistics of a layer; what is to be said of them goes to the notes.
-
-    Raises:
-        BadInput: there are none of this layer, or they are of other keys.
-    """
-    found = statistics.get(projection.layer)
-    if found is None or len(found.moment) != projection.d_mlp:
-        have = "none" if found is None else f"those of {len(found.moment):,} numbers"
-        raise BadInput(
-            f"Of layer {projection.layer} there are no statistics of {projection.d_mlp:,} numbers a"
-            f" key, but {have}.",
-            f"key_statistics(model, {projection.layer})",
-            "Read them of this model.",
-        )
-    if found.ridge:
-        notes.append(f"Layer {projection.layer}: {found.says}")
-    if found.weights and found.weights != model.card.weight_hash:
-        notes.append(
-            f"The keys' moment is that of other weights ({found.weights}); usual where edits follow"
-            " each other."
-        )
-    return found
-
-
-def norm_note(model: InstrumentedModel, layer: int) -> list[str]:
-    """Whether something stands between the down projection and the stream."""
-    if not normed_after(model, layer):
-        return []
-    return [
-        f"Layer {layer} has a norm behind its MLP: the value is what the down projection writes,"
-        " before that norm."
-    ]
-
-
-def normed_after(model: InstrumentedModel, layer: int) -> bool:
-    """Whether what the MLP adds to the stream is not what its down projection gives, but what a
-    norm makes of it.
-    """
-    block = model.layout.blocks[layer]
-    return block.mlp_out is not None and block.mlp_out.module not in (block.mlp, block.down_proj)

@@ -21,7 +21,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from hooks.eager_eval import steady
-from hooks.editing.down_projections import DownProjection, down_projection, watching
+from hooks.editing.down_projections import EditedMatrix, down_projection, watching
 from workbench import default_corpus, paths
 from workbench.errors import BadInput, NotFinite
 from workbench.models.card import weight_hash
@@ -182,7 +182,7 @@ class _Enough(Exception):
 
 def _measured(
     model: InstrumentedModel,
-    projections: Sequence[DownProjection],
+    projections: Sequence[EditedMatrix],
     windows: Sequence[list[int]],
     weights: str,
     digest: str,
@@ -312,3 +312,33 @@ def read_statistics(path: str | Path) -> dict[int, KeyStatistics]:
         )
         for layer, (tokens, agree, ridge, weights, text) in heads.items()
     }
+
+
+def moment_of(
+    statistics: Mapping[int, KeyStatistics],
+    projection: EditedMatrix,
+    model: InstrumentedModel,
+    notes: list[str],
+) -> KeyStatistics:
+    """The statistics of a layer; what is to be said of them goes to the notes.
+
+    Raises:
+        BadInput: there are none of this layer, or they are of other keys.
+    """
+    found = statistics.get(projection.layer)
+    if found is None or len(found.moment) != projection.d_mlp:
+        have = "none" if found is None else f"those of {len(found.moment):,} numbers"
+        raise BadInput(
+            f"Of layer {projection.layer} there are no statistics of {projection.d_mlp:,} numbers a"
+            f" key, but {have}.",
+            f"key_statistics(model, {projection.layer})",
+            "Read them of this model.",
+        )
+    if found.ridge:
+        notes.append(f"Layer {projection.layer}: {found.says}")
+    if found.weights and found.weights != model.card.weight_hash:
+        notes.append(
+            f"The keys' moment is that of other weights ({found.weights}); usual where edits follow"
+            " each other."
+        )
+    return found

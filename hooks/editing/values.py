@@ -39,7 +39,7 @@ class ValueSettings:
         prefixes: texts before the prompt, "" among them for the bare one; None is what the method
             samples.
         seed: of the prefixes that are sampled.
-        explode: nats above the first loss at which the search is given up.
+        explode: nats above the best loss so far at which the search is given up.
     """
 
     steps: int = 20
@@ -234,7 +234,8 @@ def _note(
         last = len(search.steps) - 1
         if loss < search.best[0]:
             search.best = (loss, last, now[n].clone())
-        if not loss <= search.steps[0].loss + settings.explode:  # also where it is no number
+        # Also where it is no number.
+        if not loss <= search.best[0] + settings.explode or math.isinf(loss):
             search.stopped = (
                 f"the loss exploded at step {last + 1}; the best before it, step"
                 f" {search.best[1] + 1}, is kept"

@@ -1,8 +1,9 @@
-"""`workbench models`, `workbench models pull`, `workbench models show`."""
+"""`workbench models`, and its commands `pull`, `show` and `export`."""
 
 from __future__ import annotations
 
 from dataclasses import asdict
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -123,3 +124,23 @@ def show(
         ("weight hash", card.weight_hash),
     ]
     show_table(["model", card.name], rows)
+
+
+@app.command()
+def export(
+    ref: Annotated[str, typer.Argument(help="Any model, for example MODEL+FILE.safetensors.")],
+    folder: Annotated[Path, typer.Option("--out", "-o", help="A new folder.")],
+    dtype: Dtype = None,
+    as_json: Json = False,
+) -> None:
+    """Write a model with its changes as a folder of whole weights, which transformers opens."""
+    from workbench.models import load_weights
+    from workbench.models.export import export as write
+
+    with bar() as progress:
+        loaded = load_weights(ref, "cpu", dtype, progress)
+        write(loaded, folder)
+    if as_json:
+        print_json({"name": ref, "path": str(folder), "weight_hash": loaded.card.weight_hash})
+    else:
+        out().print(f"{plain(ref)} is written to {plain(folder)}", soft_wrap=True)

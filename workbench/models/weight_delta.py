@@ -318,7 +318,8 @@ def read(file: Path) -> Delta:
             "a complete delta",
             "Get it again.",
         )
-    _check_finite(file, {**values, **left, **right})
+    for arrays in (values, left, right):
+        _check_finite(file, arrays)
     about = {key: str(head.get(key, "")) for key in ("weights", "about", "model")}
     return Delta(**about, index=index, values=values, left=left, right=right)
 
