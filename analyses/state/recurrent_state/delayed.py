@@ -10,7 +10,7 @@ import torch
 
 from analyses.measures.statistics import wilson
 from analyses.measures.untrained_twin import untrained
-from hooks.recurrent.gates import gated_layers, read_gates
+from hooks.gates import gated_layers, read_gates
 from workbench.organisms.recall.delay import FILLER, DelayedRows, make_delayed, make_tokenizer
 from workbench.organisms.recall.rows import BESIDE
 from workbench.result import Finding

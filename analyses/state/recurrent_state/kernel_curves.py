@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
-from hooks.recurrent.gates import gated_layers, read_gates
+from hooks.gates import gated_layers, read_gates
 from hooks.state_capture import listening
 from workbench.state_lm.lstm import FORGET, INPUT, OUTPUT
 

@@ -31,7 +31,7 @@ Name = Literal[
 
 def no_curves(model: InstrumentedModel) -> str | None:
     """Why neither decay nor gates can be read, or None."""
-    from hooks.recurrent.gates import gated_layers
+    from hooks.gates import gated_layers
 
     return None if gated_layers(model) else no_kernels(model)
 

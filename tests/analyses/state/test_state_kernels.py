@@ -13,7 +13,7 @@ import workbench as wb
 from analyses.state import recurrent_state
 from analyses.state.recurrent_state import kernel_curves
 from analyses.state.recurrent_state.gates_and_kernels import lags_shown
-from hooks.recurrent.gates import gated_layers, read_gates
+from hooks.gates import gated_layers, read_gates
 from tests.helpers import families
 from workbench import runs
 from workbench.progress import Progress
