@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from analyses.measures.closed_book import EXTRA_TOKENS, matches_answer
-from analyses.weights.edit_ledger.cases import Question
+from analyses.weights.edit_ledger.cases import EditQuestion
 from hooks.decode import InterventionDecoder
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ class Replies:
 
 def ask(
     model: InstrumentedModel,
-    questions: Sequence[Question],
+    questions: Sequence[EditQuestion],
     before: Callable[[str], str] = lambda text: text,
 ) -> Replies:
     """Every question, in one reading.

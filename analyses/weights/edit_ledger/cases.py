@@ -23,7 +23,7 @@ _TYPED = 6  # tokens in which a typed fact's present answer is looked for
 
 
 @dataclass(frozen=True)
-class Question:
+class EditQuestion:
     """One thing that is asked of the model.
 
     Attributes:
@@ -44,7 +44,7 @@ class Question:
 
 
 @dataclass(frozen=True)
-class Case:
+class EditCase:
     """A fact, its new answer, and what is asked.
 
     Attributes:
@@ -59,10 +59,12 @@ class Case:
     new: str
     template: str
     popularity: float | None
-    questions: tuple[Question, ...]
+    questions: tuple[EditQuestion, ...]
 
 
-def cases(model: InstrumentedModel, params: Params, most: int, progress: Progress) -> list[Case]:
+def cases(
+    model: InstrumentedModel, params: Params, most: int, progress: Progress
+) -> list[EditCase]:
     """Known facts in random order, each with a new answer of equally many tokens where there is
     one.
 
@@ -91,7 +93,7 @@ def cases(model: InstrumentedModel, params: Params, most: int, progress: Progres
     ]
 
 
-def _typed(model: InstrumentedModel, params: Params) -> Case:
+def _typed(model: InstrumentedModel, params: Params) -> EditCase:
     """The user's own fact; what the model says of it now is the old answer.
 
     Raises:
@@ -109,10 +111,10 @@ def _typed(model: InstrumentedModel, params: Params) -> Case:
         )
     old = said.split("\n")[0].strip().split(".")[0].split(",")[0].strip() or said.strip() or "?"
     wordings = [p.replace("{subject}", params.subject) for p in params.paraphrases]
-    questions = [Question(c.PROMPT, text, params.answer, old)]
-    questions += [Question(c.PARAPHRASE, w.rstrip(" "), params.answer, old) for w in wordings]
+    questions = [EditQuestion(c.PROMPT, text, params.answer, old)]
+    questions += [EditQuestion(c.PARAPHRASE, w.rstrip(" "), params.answer, old) for w in wordings]
     questions += _filler(text, params.answer, old, random.Random(params.seed))
-    return Case(params.subject, old, params.answer, params.prompt, None, tuple(questions))
+    return EditCase(params.subject, old, params.answer, params.prompt, None, tuple(questions))
 
 
 def _lengths(model: InstrumentedModel, relation: Relation) -> Callable[[str], int]:
@@ -155,26 +157,28 @@ def _case(
     known: Sequence[Fact],
     others: Sequence[Relation],
     rng: random.Random,
-) -> Case:
+) -> EditCase:
     text = relation.closed_book_prompt(fact.subject).text
-    ask = [Question(c.PROMPT, text, new, fact.answer)]
+    ask = [EditQuestion(c.PROMPT, text, new, fact.answer)]
     wordings = [p.text for p in relation.paraphrased(fact.subject)]
     wordings += [p.replace("{subject}", fact.subject).rstrip(" ") for p in params.paraphrases]
-    ask += [Question(c.PARAPHRASE, each, new, fact.answer) for each in wordings]
+    ask += [EditQuestion(c.PARAPHRASE, each, new, fact.answer) for each in wordings]
     ask += _filler(text, new, fact.answer, rng)
     ask += _neighbours(relation, fact, new, known, params.neighbours, rng)
     ask += _of_same_subject(fact, new, others)
     if relation.negated:
         negated = relation.negated.replace("{subject}", fact.subject)
-        ask.append(Question(c.NEGATED, negated, new, fact.answer))
+        ask.append(EditQuestion(c.NEGATED, negated, new, fact.answer))
     if relation.reverse:
         holders = [f.subject for f in relation.facts if f.answer == new]
         if holders:
             backward = relation.reverse.replace("{answer}", new)
-            ask.append(Question(c.REVERSE, backward, fact.subject, holders[0]))
+            ask.append(EditQuestion(c.REVERSE, backward, fact.subject, holders[0]))
     ask += _two_steps(relation, fact, new)
     ask += _robust(relation, fact, new, others, text, rng)
-    return Case(fact.subject, fact.answer, new, relation.closed_book, fact.popularity, tuple(ask))
+    return EditCase(
+        fact.subject, fact.answer, new, relation.closed_book, fact.popularity, tuple(ask)
+    )
 
 
 def _neighbours(
@@ -184,7 +188,7 @@ def _neighbours(
     known: Sequence[Fact],
     n: int,
     rng: random.Random,
-) -> list[Question]:
+) -> list[EditQuestion]:
     """Other known subjects: those with the same answer first, since an edit spills over to them
     most easily.
     """
@@ -194,21 +198,21 @@ def _neighbours(
     rng.shuffle(same)
     rng.shuffle(different)
     return [
-        Question(c.NEIGHBOUR, relation.closed_book_prompt(f.subject).text, new, f.answer)
+        EditQuestion(c.NEIGHBOUR, relation.closed_book_prompt(f.subject).text, new, f.answer)
         for f in [*same, *different][:n]
     ]
 
 
-def _of_same_subject(fact: Fact, new: str, others: Sequence[Relation]) -> Iterator[Question]:
+def _of_same_subject(fact: Fact, new: str, others: Sequence[Relation]) -> Iterator[EditQuestion]:
     """What else is asked about the subject: none of it should become the new answer."""
     for other in others:
         for each in other.facts:
             if each.subject == fact.subject and each.answer != new:
                 text = other.closed_book_prompt(each.subject).text
-                yield Question(c.SAME_SUBJECT, text, new, each.answer)
+                yield EditQuestion(c.SAME_SUBJECT, text, new, each.answer)
 
 
-def _two_steps(relation: Relation, fact: Fact, new: str) -> Iterator[Question]:
+def _two_steps(relation: Relation, fact: Fact, new: str) -> Iterator[EditQuestion]:
     """Questions that follow from the edited fact, and that it follows from."""
     for hops in facts.TWO_HOPS:
         if hops.first == relation.name:
@@ -216,17 +220,17 @@ def _two_steps(relation: Relation, fact: Fact, new: str) -> Iterator[Question]:
             for each in facts.two_hop_questions(hops):
                 after = second.get(new, each.answer)
                 if each.subject == fact.subject and after != each.answer:
-                    yield Question(c.ONWARD, each.prompt.text, after, each.answer)
+                    yield EditQuestion(c.ONWARD, each.prompt.text, after, each.answer)
         elif hops.second == relation.name:
             behind = [q for q in facts.two_hop_questions(hops) if q.bridge == fact.subject]
             for each in behind[:_TWO_STEPS]:
-                yield Question(c.BEHIND, each.prompt.text, new, fact.answer)
+                yield EditQuestion(c.BEHIND, each.prompt.text, new, fact.answer)
 
 
-def _filler(text: str, new: str, old: str, rng: random.Random) -> Iterator[Question]:
+def _filler(text: str, new: str, old: str, rng: random.Random) -> Iterator[EditQuestion]:
     """The prompt behind a sentence about something else."""
     sentence = rng.choice([s for s in _sentences() if len(s) < 150])
-    yield Question(c.FILLER, f"{sentence} {text}", new, old)
+    yield EditQuestion(c.FILLER, f"{sentence} {text}", new, old)
 
 
 def _sentences() -> list[str]:
@@ -241,20 +245,20 @@ def _robust(
     others: Sequence[Relation],
     text: str,
     rng: random.Random,
-) -> Iterator[Question]:
+) -> Iterator[EditQuestion]:
     """Ma et al. 2024 (2402.05827): long context, dialogue, and doubt."""
     profile = _profile(fact.subject, others)
     stranger = rng.choice([f for f in relation.facts if f.subject != fact.subject])
     about = " ".join(_sentences()[:4])
     if profile:
-        yield Question(c.LONG, f"{profile} {text}", new, fact.answer)
+        yield EditQuestion(c.LONG, f"{profile} {text}", new, fact.answer)
     elsewhere = _profile(stranger.subject, others) or about
-    yield Question(c.UNRELATED, f"{elsewhere} {text}", new, fact.answer)
+    yield EditQuestion(c.UNRELATED, f"{elsewhere} {text}", new, fact.answer)
     talk = "\n".join(f"{who}: {s}" for who, s in zip("ABAB", _sentences()[4:8], strict=True))
-    yield Question(c.DIALOGUE, f"{talk}\nA: {text}", new, fact.answer)
+    yield EditQuestion(c.DIALOGUE, f"{talk}\nA: {text}", new, fact.answer)
     statement = relation.fill("statement", fact.subject, new).text
     doubt = f"Somebody said: {statement} I do not believe that. Correctly:"
-    yield Question(c.DOUBT, f"{doubt} {text}", new, fact.answer)
+    yield EditQuestion(c.DOUBT, f"{doubt} {text}", new, fact.answer)
 
 
 def _profile(subject: str, others: Sequence[Relation]) -> str:

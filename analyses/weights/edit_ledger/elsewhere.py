@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from analyses.weights.edit_ledger.asking import ask
-from analyses.weights.edit_ledger.cases import Case, Question
+from analyses.weights.edit_ledger.cases import EditCase, EditQuestion
 from workbench import facts
 
 if TYPE_CHECKING:
@@ -60,18 +60,18 @@ class Yardstick:
         self._skip = max(len(first), 1)
         self._questions = self._known_elsewhere(relation, seed)
 
-    def _known_elsewhere(self, relation: str, seed: int) -> list[Question]:
+    def _known_elsewhere(self, relation: str, seed: int) -> list[EditQuestion]:
         """Facts of relations whose subjects the edits do not touch, that the model knows."""
         subjects = {f.subject for f in facts.relation(relation).facts} if relation else set()
         rng = np.random.default_rng(seed)
-        found: list[Question] = []
+        found: list[EditQuestion] = []
         for name, other in facts.relations().items():
             if name == relation or subjects & {f.subject for f in other.facts}:
                 continue
             for n in rng.permutation(len(other.facts))[: 3 * _OTHER]:
                 fact = other.facts[n]
                 text = other.closed_book_prompt(fact.subject).text
-                found.append(Question(name, text, fact.answer, fact.answer))
+                found.append(EditQuestion(name, text, fact.answer, fact.answer))
         replies = ask(self.model, found)
         known = [q for q, right in zip(found, replies.gives_old, strict=True) if right]
         return [known[n] for n in rng.permutation(len(known))[:_OTHER]]
@@ -82,7 +82,7 @@ class Yardstick:
         return len(self._questions)
 
     @torch.no_grad()
-    def read(self, cases: Sequence[Case] = ()) -> Elsewhere:
+    def read(self, cases: Sequence[EditCase] = ()) -> Elsewhere:
         """The model as it is now.
 
         Args:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from analyses.measures.statistics import share_interval
 from analyses.weights.edit_ledger import constants as c
 from analyses.weights.edit_ledger.asking import ask
-from analyses.weights.edit_ledger.cases import Case
+from analyses.weights.edit_ledger.cases import EditCase
 from analyses.weights.edit_ledger.methods import Workshop, make
 from analyses.weights.edit_ledger.rates import SCORED, harmonic, hits
 from hooks.editing.down_projections import editable_layers
@@ -27,7 +27,7 @@ def layers_tried(shop: Workshop, step: int) -> list[int]:
 
 
 def sweep_layers(
-    result: Result, shop: Workshop, cases: Sequence[Case], step: int, progress: Progress
+    result: Result, shop: Workshop, cases: Sequence[EditCase], step: int, progress: Progress
 ) -> None:
     """Table `layers`: r-ROME in each layer, with rates over facts; half of the facts choose the
     best layer, the others say what it is worth.

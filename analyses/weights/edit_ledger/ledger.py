@@ -14,9 +14,9 @@ import torch
 
 from analyses.weights.edit_ledger import constants as c
 from analyses.weights.edit_ledger.asking import ask
-from analyses.weights.edit_ledger.cases import Case, Question
+from analyses.weights.edit_ledger.cases import EditCase, EditQuestion
 from analyses.weights.edit_ledger.elsewhere import Yardstick
-from analyses.weights.edit_ledger.methods import Change, Workshop, make
+from analyses.weights.edit_ledger.methods import MadeEdit, Workshop, make
 
 if TYPE_CHECKING:
     from workbench.progress import Progress
@@ -33,7 +33,7 @@ class _Sequence:
     """One model with the edits so far."""
 
     method: str
-    made: list[tuple[int, Change]] = field(default_factory=list)  # batch, change
+    made: list[tuple[int, MadeEdit]] = field(default_factory=list)  # batch, change
     ledger: list[dict[str, Any]] = field(default_factory=list)
     drift: list[dict[str, Any]] = field(default_factory=list)
 
@@ -42,11 +42,11 @@ def ledger(
     result: Result,
     shop: Workshop,
     yard: Yardstick,
-    cases: Sequence[Case],
+    cases: Sequence[EditCase],
     batch: int,
     methods: Sequence[str],
     progress: Progress,
-) -> list[tuple[int, Change]]:
+) -> list[tuple[int, MadeEdit]]:
     """Tables `ledger`, `drift` and `taken_out`; returns the changes with the first fact of each."""
     import pandas as pd
 
@@ -67,7 +67,7 @@ def ledger(
 def _follow(
     shop: Workshop,
     yard: Yardstick,
-    cases: Sequence[Case],
+    cases: Sequence[EditCase],
     batches: Sequence[list[int]],
     method: str,
     progress: Progress,
@@ -105,7 +105,7 @@ def _follow(
     return run, _take_out(shop, cases, run, batches)
 
 
-def _logits(shop: Workshop, cases: Sequence[Case]) -> torch.Tensor:
+def _logits(shop: Workshop, cases: Sequence[EditCase]) -> torch.Tensor:
     """Of the first prompts, to see that undoing is exact."""
     model = shop.model
     prompts = [model.tokens(case.questions[0].text) for case in cases[:4]]
@@ -117,7 +117,7 @@ def _logits(shop: Workshop, cases: Sequence[Case]) -> torch.Tensor:
     return torch.stack(read).clone()
 
 
-def _checked(case: Case) -> list[Question]:
+def _checked(case: EditCase) -> list[EditQuestion]:
     """The prompt and one paraphrase (the prompt behind other text, where there is none)."""
     kinds = (c.PARAPHRASE, c.FILLER)
     others = [q for kind in kinds for q in case.questions if q.kind == kind]
@@ -126,7 +126,7 @@ def _checked(case: Case) -> list[Question]:
 
 def _ask_again(
     shop: Workshop,
-    cases: Sequence[Case],
+    cases: Sequence[EditCase],
     asked: Sequence[int],
     method: str,
     b: int,
@@ -193,7 +193,7 @@ def _drift(
 
 
 def _take_out(
-    shop: Workshop, cases: Sequence[Case], run: _Sequence, batches: Sequence[list[int]]
+    shop: Workshop, cases: Sequence[EditCase], run: _Sequence, batches: Sequence[list[int]]
 ) -> list[dict[str, Any]]:
     """All changes but one are put on again: the facts of that one should be as before, those of
     the others as they were with it.

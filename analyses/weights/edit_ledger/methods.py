@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
-from analyses.weights.edit_ledger.cases import Case
+from analyses.weights.edit_ledger.cases import EditCase
 from hooks import editing
 from hooks.editing.down_projections import down_projection
 from hooks.editing.memit import SETTINGS as MEMIT_SETTINGS
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Change:
+class MadeEdit:
     """What a method made of one fact or several.
 
     Attributes:
@@ -73,7 +73,7 @@ class Workshop:
             )
 
 
-def request_of(case: Case) -> editing.EditRequest:
+def request_of(case: EditCase) -> editing.EditRequest:
     """A case as the methods take it."""
     first = case.questions[0]
     separator = "" if first.behind(case.new) == case.new else " "
@@ -93,8 +93,12 @@ def layers_needed(methods: Sequence[str], shop: Workshop, random_layer: int) -> 
 
 
 def make(
-    shop: Workshop, method: str, cases: Sequence[Case], progress: Progress, layer: int | None = None
-) -> Change:
+    shop: Workshop,
+    method: str,
+    cases: Sequence[EditCase],
+    progress: Progress,
+    layer: int | None = None,
+) -> MadeEdit:
     """Facts changed by a method, on the model as it is now.
 
     Args:
@@ -107,17 +111,19 @@ def make(
 _BOUND = 5e-4
 """How far constrained fine-tuning moves a weight (Meng et al. 2022, for GPT-2 XL)."""
 Requests = Sequence[editing.EditRequest]
-_Maker = Callable[[Workshop, Requests, "Progress", "int | None"], Change]
+_Maker = Callable[[Workshop, Requests, "Progress", "int | None"], MadeEdit]
 
 
-def _none(shop: Workshop, requests: Requests, progress: Progress, layer: int | None) -> Change:
-    return Change("none")
+def _none(shop: Workshop, requests: Requests, progress: Progress, layer: int | None) -> MadeEdit:
+    return MadeEdit("none")
 
 
 def _rome(variant: Variant) -> _Maker:
     name = "rome" if variant == "original" else "r-rome"
 
-    def make_(shop: Workshop, requests: Requests, progress: Progress, layer: int | None) -> Change:
+    def make_(
+        shop: Workshop, requests: Requests, progress: Progress, layer: int | None
+    ) -> MadeEdit:
         at = shop.layer if layer is None else layer
         shop.read_keys([at], progress.subprogress(0, 0.1))
         (request,) = requests  # one fact at a time
@@ -131,13 +137,13 @@ def _rome(variant: Variant) -> _Maker:
     return make_
 
 
-def _of_weights(model: InstrumentedModel, method: str, edit: WeightEdit) -> Change:
+def _of_weights(model: InstrumentedModel, method: str, edit: WeightEdit) -> MadeEdit:
     """A change of weights, with its size."""
     parameters = dict(model.module.named_parameters())
     names = set(edit.delta.left) | set(edit.delta.index)
     whole = sum(float(parameters[n].detach().float().norm()) ** 2 for n in names) ** 0.5
     ratio = float("nan") if edit.log.key_ratio is None else edit.log.key_ratio
-    return Change(
+    return MadeEdit(
         method,
         lambda: edit.applied(model),
         edit=edit,
@@ -159,7 +165,7 @@ def _size(edit: WeightEdit, parameters: Mapping[str, torch.nn.Parameter]) -> flo
     return float(squares**0.5)
 
 
-def random_direction(shop: Workshop, like: Change, seed: int) -> Change:
+def random_direction(shop: Workshop, like: MadeEdit, seed: int) -> MadeEdit:
     """The null of every method: a rank-1 change of the size of `like` in the edited matrix, in a
     random direction.
     """
@@ -183,16 +189,16 @@ def random_direction(shop: Workshop, like: Change, seed: int) -> Change:
             with torch.no_grad():
                 weight.copy_(before)
 
-    return Change("random-direction", on, norm=like.norm)
+    return MadeEdit("random-direction", on, norm=like.norm)
 
 
 def _in_context(
     shop: Workshop, requests: Requests, progress: Progress, layer: int | None
-) -> Change:
-    return Change("in-context", before=lambda text: editing.in_context(requests, text))
+) -> MadeEdit:
+    return MadeEdit("in-context", before=lambda text: editing.in_context(requests, text))
 
 
-def _memit(shop: Workshop, requests: Requests, progress: Progress, layer: int | None) -> Change:
+def _memit(shop: Workshop, requests: Requests, progress: Progress, layer: int | None) -> MadeEdit:
     shop.read_keys(shop.layers, progress.subprogress(0, 0.1))
     edit = editing.memit(
         shop.model, requests, shop.layers, statistics=shop.statistics,
@@ -201,7 +207,9 @@ def _memit(shop: Workshop, requests: Requests, progress: Progress, layer: int | 
     return _of_weights(shop.model, "memit", edit)
 
 
-def _alphaedit(shop: Workshop, requests: Requests, progress: Progress, layer: int | None) -> Change:
+def _alphaedit(
+    shop: Workshop, requests: Requests, progress: Progress, layer: int | None
+) -> MadeEdit:
     shop.read_keys(shop.layers, progress.subprogress(0, 0.1))
     edit = editing.alphaedit(
         shop.model, requests, shop.layers, statistics=shop.statistics, previous=shop.previous,
@@ -213,7 +221,9 @@ def _alphaedit(shop: Workshop, requests: Requests, progress: Progress, layer: in
 def _fine_tune(eps: float | None) -> _Maker:
     name = "fine-tune" if eps is None else "fine-tune-bounded"
 
-    def make_(shop: Workshop, requests: Requests, progress: Progress, layer: int | None) -> Change:
+    def make_(
+        shop: Workshop, requests: Requests, progress: Progress, layer: int | None
+    ) -> MadeEdit:
         at = shop.layer if layer is None else layer
         edit = editing.fine_tune(shop.model, requests, at, eps=eps, progress=progress)
         return _of_weights(shop.model, name, edit)
@@ -221,17 +231,17 @@ def _fine_tune(eps: float | None) -> _Maker:
     return make_
 
 
-def _lora(shop: Workshop, requests: Requests, progress: Progress, layer: int | None) -> Change:
+def _lora(shop: Workshop, requests: Requests, progress: Progress, layer: int | None) -> MadeEdit:
     return _of_weights(shop.model, "lora", editing.lora(shop.model, requests, progress=progress))
 
 
-def _grace(shop: Workshop, requests: Requests, progress: Progress, layer: int | None) -> Change:
+def _grace(shop: Workshop, requests: Requests, progress: Progress, layer: int | None) -> MadeEdit:
     memory = editing.Grace(shop.model)
     for n, request in enumerate(requests):
         inner = progress.subprogress(n / len(requests), (n + 1) / len(requests))
         memory.add(shop.model, request, seed=shop.seed, progress=inner)
     note = f"{len(memory.entries)} entries beside layer {memory.layer}."
-    return Change("grace", lambda: memory.applied(shop.model), note=note)
+    return MadeEdit("grace", lambda: memory.applied(shop.model), note=note)
 
 
 _MAKERS: dict[str, _Maker] = {

@@ -59,11 +59,11 @@ def _mean(name: str, says: str, unit: str = "") -> list[C]:
     ]
 
 
-_LOSS = "Change of the loss on neutral text."
+_LOSS = "MadeEdit of the loss on neutral text."
 _KL = "How far the next token on neutral text moved, KL(before || after)."
 _KNOWN = "Share of facts of other relations, known before, that are still answered rightly."
 _ENTROPY = (
-    "Change of the entropy of word pairs and triples in what is written about the subject; far"
+    "MadeEdit of the entropy of word pairs and triples in what is written about the subject; far"
     " below 0 the model repeats itself."
 )
 _NORM = "Size of the change over that of the matrices it is in (Frobenius)."

@@ -11,9 +11,9 @@ import torch
 
 from analyses.weights.edit_ledger import constants as c
 from analyses.weights.edit_ledger.asking import Replies, ask
-from analyses.weights.edit_ledger.cases import Case, Question
+from analyses.weights.edit_ledger.cases import EditCase, EditQuestion
 from analyses.weights.edit_ledger.elsewhere import Elsewhere, Yardstick
-from analyses.weights.edit_ledger.methods import Change, Workshop, make, random_direction
+from analyses.weights.edit_ledger.methods import MadeEdit, Workshop, make, random_direction
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from workbench.result import Result
 
 
-def asked_of(case: Case, robust: bool) -> list[Question]:
+def questions_asked(case: EditCase, robust: bool) -> list[EditQuestion]:
     """The questions of a case that are asked."""
     return [q for q in case.questions if robust or q.kind not in c.ROBUST]
 
@@ -31,7 +31,7 @@ def single(
     result: Result,
     shop: Workshop,
     yard: Yardstick,
-    cases: Sequence[Case],
+    cases: Sequence[EditCase],
     methods: Sequence[str],
     random_layer: int,
     robust: bool,
@@ -48,11 +48,11 @@ def single(
 
     answers: list[dict[str, Any]] = []
     edits: list[dict[str, Any]] = []
-    changes: list[tuple[int, Change]] = []
+    changes: list[tuple[int, MadeEdit]] = []
     every = ["none", *methods, "random-direction"]
     every += ["random-layer"] * bool({"r-rome", "rome"} & set(methods))
     for n, case in enumerate(cases):
-        questions, sized = asked_of(case, robust), None
+        questions, sized = questions_asked(case, robust), None
         before = yard.read([case])
         for m, method in enumerate(every):
             step = progress.subprogress(
@@ -86,7 +86,7 @@ def single(
     keep(result, changes)
 
 
-def _logits(shop: Workshop, case: Case) -> torch.Tensor:
+def _logits(shop: Workshop, case: EditCase) -> torch.Tensor:
     """Of the next token after the edited prompt."""
     model = shop.model
     batch = model.batch([model.tokens(case.questions[0].text)])
@@ -96,7 +96,7 @@ def _logits(shop: Workshop, case: Case) -> torch.Tensor:
 
 
 def _answers(
-    n: int, method: str, questions: Sequence[Question], replies: Replies
+    n: int, method: str, questions: Sequence[EditQuestion], replies: Replies
 ) -> list[dict[str, Any]]:
     return [
         {
@@ -118,9 +118,9 @@ def _answers(
 
 def _edit(
     n: int,
-    case: Case,
+    case: EditCase,
     method: str,
-    change: Change,
+    change: MadeEdit,
     before: Elsewhere,
     after: Elsewhere,
     undone: bool,
@@ -144,7 +144,7 @@ def _edit(
     }
 
 
-def keep(result: Result, changes: Sequence[tuple[int, Change]]) -> None:
+def keep(result: Result, changes: Sequence[tuple[int, MadeEdit]]) -> None:
     """The low-rank changes, so that they can be applied, dialled and saved from the run: table
     `factors` and arrays `left`, `right`.
     """
@@ -176,7 +176,7 @@ def keep(result: Result, changes: Sequence[tuple[int, Change]]) -> None:
         result.arrays["right"] = xr.DataArray(np.concatenate(rights), dims=("place",))
 
 
-def facts_table(cases: Sequence[Case], answers: pd.DataFrame) -> pd.DataFrame:
+def facts_table(cases: Sequence[EditCase], answers: pd.DataFrame) -> pd.DataFrame:
     """The facts, with how likely they were before any edit."""
     import pandas as pd
 
