@@ -20,13 +20,15 @@ def with_states(model: PreTrainedModel, blocks: tuple[Block, ...]) -> tuple[Bloc
     mixers = {layer: b.mixer for layer, b in enumerate(blocks) if b.mixer is not None}
     if not mixers:
         return blocks
+    size = int(model.config.vocab_size)
+    ids = [i % size for i in TOKENS]
     reason = "the family keeps none, or not where its cache or its kernels show it"
     shapes: dict[int, dict[str, tuple[int, ...]]] = {}
     parallel: dict[int, dict[str, tuple[int, ...]]] = {}
     divided: frozenset[int] = frozenset()
     try:
-        shapes = states.shapes(model, mixers, TOKENS)
-        parallel, divided = states.parallel_shapes(model, mixers, TOKENS, shapes)
+        shapes = states.shapes(model, mixers, ids)
+        parallel, divided = states.parallel_shapes(model, mixers, ids, shapes)
     except (ValueError, RuntimeError, TypeError, AttributeError, IndexError) as error:
         # Everything else about the model can still be looked at.
         reason = f"it cannot be read token by token: {error}"

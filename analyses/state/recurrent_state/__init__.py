@@ -20,9 +20,12 @@ followed_answer.py   the question whose answer is followed in the next three
 wiping.py            where the answer is held
 spans.py             what a stretch of the text gives to it
 patching.py          how far another prompt's states move it
+gates_and_kernels.py how long channels remember by themselves; kernel_curves.py: their curves
+delayed.py           models of delayed recall
 schema.py            what tables, arrays and findings mean
 selections.py        what is looked at of a run
-views.py             how it looks; question_views.py: of the answer that is followed
+views.py             how it looks; question_views.py: of the answer that is followed;
+                     gate_views.py: of kernels and gates
 """
 
 from __future__ import annotations

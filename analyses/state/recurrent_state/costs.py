@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from analyses.measures.pair_questions import too_few_words, vocabulary_of
-from analyses.state.recurrent_state import pair_rows, patching, probes, spans
+from analyses.state.recurrent_state import delayed, pair_rows, patching, probes, spans
 from analyses.state.recurrent_state.constants import CHANGES
 from analyses.state.recurrent_state.followed_answer import tokens_of
 from analyses.state.recurrent_state.layers import recurrent_layers
@@ -22,6 +22,7 @@ _WALK = 3  # walking along the states of a pass takes so many passes more
 _FITS = 1.0  # seconds for the probes of one layer and lag, with their controls, at 1,200 rows
 _STEP = 5e-4  # seconds of a step along the states of one layer, whatever the model
 _MEMORIES = 8  # of a router, each silenced in turn
+_DELAYED = 64 * (sum(delayed.DELAYS) + 4 * delayed.TRAINED_UP_TO)  # tokens of its own rows
 _CHANGED = 2  # a pass in which a state is changed, of one in which none is
 
 
@@ -45,6 +46,12 @@ def stages(model: InstrumentedModel, params: Params) -> dict[str, dict[str, Cost
         },
         "wiping": {
             "wiping": Cost(forward=len(layers) * asked**2 / 2 + 2 * asked, passes=asked**2 / 2)
+        },
+        "kernels": {
+            "kernels": Cost(
+                forward=4 * n + _DELAYED * delayed.is_delayed(model),
+                passes=4 + 20 * delayed.is_delayed(model),
+            )
         },
         "spans": {"spans": Cost(forward=tried * _CHANGED * asked, passes=tried * _CHANGED)},
         "patching": {

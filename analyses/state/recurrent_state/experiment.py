@@ -9,6 +9,7 @@ import torch
 from analyses.state.recurrent_state import (
     fading,
     forgotten,
+    gates_and_kernels,
     pair_changes,
     patching,
     probe_tables,
@@ -73,6 +74,8 @@ def run(model: InstrumentedModel, params: Params, progress: Progress) -> Result:
         fading.measure(result, model, params, shown, layers, left["fading"])
     if "router" in parts:
         router.measure(result, model, params, shown, left["router"])
+    if "kernels" in parts:
+        gates_and_kernels.measure(result, model, shown.ids, layers, params.seed, left["kernels"])
     if {"wiping", "spans", "patching"} & set(parts):
         asked = ask(result, model, shown, params)
         if "wiping" in parts:

@@ -9,11 +9,42 @@ from workbench.errors import BadInput, SiteNotFound
 from workbench.parts import Part
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from hooks.model import InstrumentedModel
 
+    Reason = Callable[[InstrumentedModel], str | None]
+
 Name = Literal[
-    "reading", "pairs", "interference", "probes", "fading", "router", "wiping", "spans", "patching"
+    "reading",
+    "pairs",
+    "interference",
+    "probes",
+    "fading",
+    "router",
+    "wiping",
+    "spans",
+    "patching",
+    "kernels",
 ]
+
+
+def no_curves(model: InstrumentedModel) -> str | None:
+    """Why neither decay nor gates can be read, or None."""
+    from hooks.gates import gated_layers
+
+    return None if gated_layers(model) else no_kernels(model)
+
+
+def with_pairs(reason: Reason) -> Reason:
+    """A reason, or why no pairs can be written for a model."""
+
+    def unavailable_reason(model: InstrumentedModel) -> str | None:
+        from analyses.measures.pair_questions import too_few_words
+
+        return reason(model) or too_few_words(model)
+
+    return unavailable_reason
 
 
 def no_states_to_change(model: InstrumentedModel) -> str | None:
@@ -41,28 +72,28 @@ PARTS = [
         "Rewriting a pair",
         "Whether the answer follows when one pair in the state is erased or rewritten, against a"
         " random rewrite of equal size.",
-        unavailable_reason=no_states_to_change,
+        unavailable_reason=with_pairs(no_states_to_change),
         views=["Pairs"],
     ),
     Part(
         "interference",
         "What is forgotten",
         "Whether what a question reads out of a crowded state tells which pairs are not recalled.",
-        unavailable_reason=no_kernels,
+        unavailable_reason=with_pairs(no_kernels),
         views=["Forgotten"],
     ),
     Part(
         "probes",
         "What can be decoded",
         "Which of the past values a linear probe finds in the state, with its controls.",
-        unavailable_reason=no_kernels,
+        unavailable_reason=with_pairs(no_kernels),
         views=["Probes"],
     ),
     Part(
         "fading",
         "How it fades",
         "How many pairs are recalled behind other text, and whether renewing the state cures it.",
-        unavailable_reason=no_states_to_change,
+        unavailable_reason=with_pairs(no_states_to_change),
         views=["Fading"],
     ),
     Part(
@@ -70,7 +101,7 @@ PARTS = [
         "Which memory",
         "Of a mixture of memories: which one pairs are written to and asked from, and what"
         " silencing one takes away.",
-        unavailable_reason=no_router,
+        unavailable_reason=with_pairs(no_router),
         views=["Memories"],
     ),
     Part(
@@ -95,6 +126,13 @@ PARTS = [
         " against states of prompts at random.",
         unavailable_reason=no_states_to_change,
         views=["Patching"],
+    ),
+    Part(
+        "kernels",
+        "Kernels and gates",
+        "How long each channel remembers by itself, and when its gates open.",
+        unavailable_reason=no_curves,
+        views=["Kernels", "Gates"],
     ),
 ]
 DEFAULT: list[Name] = ["reading", "pairs", "interference", "probes"]

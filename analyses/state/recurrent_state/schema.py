@@ -168,6 +168,52 @@ SCHEMA = Schema(
             C("pos", "Position of the token, from 0."),
             C("token", "The token as text."),
         ]),
+        TableSchema("channels", "How long every channel remembers by itself.", [
+            _LAYER,
+            C("channel", "Number of the channel; of a head that has one decay for all, the head."),
+            C("kind", "`kernel`: it is convolved with the same kernel whatever is read; `decay`:"
+              " what decay or a forget gate leaves, mean over the tokens of the text."),
+            C("half", "Lag behind which half of the kernel's absolute weight lies, or at which half"
+              " of what was written is left; empty: beyond the text.", "tokens"),
+            C("reach", "The same for a tenth.", "tokens"),
+            C("next", "What is left one token later, of the first.", title="left after a token"),
+        ]),
+        TableSchema("gates", "Gates on the text that is shown.", [
+            _LAYER,
+            C("gate", "`input`, `forget`, `output` of an LSTM; of other layers `forget`: what decay"
+              " leaves, `write`: the write strength."),
+            C("mean", "Mean over channels and tokens."),
+            C("closed", "Share of channels and tokens below 0.1."),
+            C("open", "Share above 0.9."),
+            C("varies", "Standard deviation over tokens, mean over channels."),
+        ]),
+        TableSchema("delays", "Delayed recall: one value, filler, a question.", [
+            C("delay", "Tokens from the value to the question.", "tokens"),
+            C("rate", "Share of rows that are answered with the value."),
+            C("low", "Lower end of its 95 % interval (Wilson)."),
+            C("high", "Upper end."),
+            C("n", "Rows."),
+        ]),
+        TableSchema("value_gates", "Gates at values and at filler, in rows of delayed recall.", [
+            _LAYER,
+            C("model", "`trained`, or the same model `untrained`."),
+            C("n", "Rows."),
+            *(
+                C(name + end, says + more, title=title + title_end)
+                for name, says, title in (
+                    ("at_value", "What is written at the value, |input gate × candidate|, mean"
+                     " over channels", "written at the value"),
+                    ("at_filler", "The same at filler", "written at filler"),
+                    ("ratio", "One over the other", "ratio"),
+                    ("kept", "Share of what was written at the value that forget gates leave until"
+                     " the question", "left at the question"),
+                )
+                for end, more, title_end in (
+                    ("", ".", ""), ("_low", ", lower end of its 95 % interval.", ", low"),
+                    ("_high", ", upper end.", ", high"),
+                )
+            ),
+        ]),
         TableSchema("spans", "Stretches of the text, frozen or wiped in all layers.", [
             C("change", "`freeze`: its tokens leave the states as they are; `wipe`: the states are"
               " wiped after each of them."),
@@ -208,6 +254,13 @@ SCHEMA = Schema(
           ("layer", "memory", "pos"), "weight"),
         A("wiping", "Change of the answer's log-probability when a layer's state is wiped after a"
           " token.", ("layer", "pos"), "nats"),
+        A("curves", "What each channel still has of a token, by how long ago it was read: kernels"
+          " as shares of their largest value, else the share that decay or forget gates leave.",
+          ("layer", "place", "lag"), "share"),
+        A("curve_channels", "Which channels these are, the shortest memory first; −1: there are"
+          " fewer.", ("layer", "place")),
+        A("gates", "Gates, token by token; channels in the order of `curves`.",
+          ("gate", "layer", "place", "pos"), "gate"),
         A("span_effects", "Change of the answer's log-probability when a stretch of the text is"
           " frozen or wiped in one layer; pos is its first token.", ("change", "layer", "pos"),
           "nats"),
@@ -240,6 +293,11 @@ SCHEMA = Schema(
         F("span_wipe", "The answer with all states wiped at a stretch of the text", "nats"),
         F("patched", "The answer with another prompt's state", "share of the way"),
         F("nothing_to_move", "By how much the two prompts differ", "logits"),
+        F("kernels", "Tokens within which kernels have nine tenths of their weight", "tokens"),
+        F("delayed", "Values answered after a delay, and after a longer one than in training",
+          "share of rows"),
+        F("gates", "How strongly values are written, and what is left at the question",
+          "times, and shares"),
         F("wiped", "What the answer loses at the worst place", "nats"),
     ],
 )  # fmt: skip

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from analyses.measures.pair_questions import Vocabulary, too_few_words, vocabulary_of
-from analyses.state.recurrent_state import pair_rows
+from analyses.state.recurrent_state import delayed, pair_rows
 from hooks.prompts import tokenize
 from workbench.errors import BadInput
 
@@ -49,6 +49,10 @@ def choose(model: InstrumentedModel, params: Params) -> Shown:
             "Leave the others out.",
         )
     vocabulary = None if why_not else vocabulary_of(model)
+    if not params.prompt and delayed.is_delayed(model):
+        one = delayed.rows_of(delayed.TRAINED_UP_TO, 1, params.seed)
+        until = int(one.asked[0]) + 1
+        return Shown(one.ids[0, :until].tolist(), None, None)
     if params.prompt:
         if params.pairs:
             raise BadInput(

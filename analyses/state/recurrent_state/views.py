@@ -5,6 +5,7 @@ from __future__ import annotations
 from analyses.state.recurrent_state import schema
 from analyses.state.recurrent_state import selections as sel
 from analyses.state.recurrent_state.constants import TRACES
+from analyses.state.recurrent_state.gate_views import GATE_VIEWS
 from analyses.state.recurrent_state.question_views import QUESTION_VIEWS
 from workbench import draw
 from workbench import views as v
@@ -229,4 +230,5 @@ VIEWS = [
         v.table("memories"),
     ]),
     *QUESTION_VIEWS,
+    *GATE_VIEWS,
 ]  # fmt: skip

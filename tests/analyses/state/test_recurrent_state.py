@@ -73,9 +73,17 @@ def test_a_saved_run_opens_and_every_view_is_drawn(tmp_path: Path) -> None:
     views = bound(recurrent_state.VIEWS, run, recurrent_state.SCHEMA)
     assert list(views) == [
         "Pairs", "Forgotten", "Reading", "Ledger", "Damage", "Spectrum", "Probes", "Fading",
-        "Memories", "Wiping", "Spans", "Patching",
+        "Memories", "Wiping", "Spans", "Patching", "Kernels",
+        "Gates",
     ]  # fmt: skip
-    for title in ("Fading", "Memories", "Spans", "Patching"):  # these parts were not run
+    for title in (
+        "Fading",
+        "Memories",
+        "Spans",
+        "Patching",
+        "Kernels",
+        "Gates",
+    ):  # these parts were not run
         del views[title]
     for title, view in views.items():
         still = " ".join(map(str, view.still()))
@@ -193,11 +201,11 @@ def test_a_default_run_has_the_parts_that_the_model_can_have() -> None:
 
 
 def test_where_no_kernel_can_be_read_the_states_are_shown_all_the_same() -> None:
-    model = wb.load("organism/recall-delay-s4d")
+    model = wb.load("organism/recall-delay-lstm")
     assert "cannot be read" in str(recurrent_state.parts.no_states_to_change(model))
     text = model.tokenizer.decode([5, 6, 7, 8, 9, 10, 11])
     run = ran(model, parts=["reading"], prompt=text)
-    assert {"states_alone", "half_life", "rank"} <= set(run.findings)
+    assert {"states_alone", "rank"} <= set(run.findings)
     ids = model.tokenizer.encode(text, add_special_tokens=False)
     states = wb.capture(model, ids, sites="state", layers=0)["state"].values[0, 0]
     norms = np.sqrt((states**2).sum((2, 3))).T
