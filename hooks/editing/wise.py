@@ -28,7 +28,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from hooks.editing.down_projections import EditedMatrix, down_projection, late_layer
-from hooks.editing.edit import EditLog, WeightEdit, fingerprint
+from hooks.editing.edit import WeightEdit, fingerprint
 from hooks.editing.requests import EditRequest, answer_tokens
 from hooks.editing.side_files import check_made_on, read_side_memory, save_side_memory
 from hooks.editing.wise_training import (
@@ -214,7 +214,14 @@ class Wise:
         weights, says, source = fingerprint(model, about[:500])
         name = self.matrix.name
         delta = Delta(weights, says, {name: where}, {name: flat[where]}, source)
-        return WeightEdit("WISE-Merge", requests, (self.layer,), delta, self.base, EditLog())
+        return WeightEdit(
+            "WISE-Merge",
+            requests,
+            (self.layer,),
+            delta,
+            self.base,
+            trained_norm=float(change.double().norm()),
+        )
 
     def save(self, path: str | Path) -> Path:
         """Write it as a file that only the workbench opens.
