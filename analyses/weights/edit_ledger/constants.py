@@ -15,6 +15,7 @@ Method = Literal[
     "fine-tune-bounded",
     "lora",
     "grace",
+    "wise",
     "in-context",
 ]
 METHODS: dict[str, str] = {
@@ -29,6 +30,7 @@ METHODS: dict[str, str] = {
     "fine-tune-bounded": "fine-tuning, bounded",
     "lora": "LoRA",
     "grace": "GRACE",
+    "wise": "WISE",
     "in-context": "in context",
 }
 """What a person reads. The first three are the nulls that every method stands beside: no change,

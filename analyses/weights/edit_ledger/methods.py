@@ -244,6 +244,15 @@ def _grace(shop: Workshop, requests: Requests, progress: Progress, layer: int | 
     return MadeEdit("grace", lambda: memory.applied(shop.model), note=note)
 
 
+def _wise(shop: Workshop, requests: Requests, progress: Progress, layer: int | None) -> MadeEdit:
+    memory = editing.Wise(shop.model)
+    for n, request in enumerate(requests):
+        inner = progress.subprogress(n / len(requests), (n + 1) / len(requests))
+        memory.add(shop.model, request, progress=inner)
+    note = f"{len(memory.shards)} side matrices beside layer {memory.layer}."
+    return MadeEdit("wise", lambda: memory.applied(shop.model), note=note)
+
+
 _MAKERS: dict[str, _Maker] = {
     "none": _none,
     "r-rome": _rome("r-rome"),
@@ -254,5 +263,6 @@ _MAKERS: dict[str, _Maker] = {
     "fine-tune-bounded": _fine_tune(_BOUND),
     "lora": _lora,
     "grace": _grace,
+    "wise": _wise,
     "in-context": _in_context,
 }

@@ -52,6 +52,7 @@ PRESETS = {
             "fine-tune-bounded",
             "lora",
             "grace",
+            "wise",
             "in-context",
         ],
         "facts": 40,

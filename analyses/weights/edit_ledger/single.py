@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from workbench.result import Result
 
 
-def questions_asked(case: EditCase, robust: bool) -> list[EditQuestion]:
+def questions_for(case: EditCase, robust: bool) -> list[EditQuestion]:
     """The questions of a case that are asked."""
     return [q for q in case.questions if robust or q.kind not in c.ROBUST]
 
@@ -52,7 +52,7 @@ def single(
     every = ["none", *methods, "random-direction"]
     every += ["random-layer"] * bool({"r-rome", "rome"} & set(methods))
     for n, case in enumerate(cases):
-        questions, sized = questions_asked(case, robust), None
+        questions, sized = questions_for(case, robust), None
         before = yard.read([case])
         for m, method in enumerate(every):
             step = progress.subprogress(

@@ -7,7 +7,7 @@ import pytest
 import workbench as wb
 from tests.helpers import trained_facts
 
-METHODS = ["r-rome", "memit", "fine-tune-bounded", "grace", "in-context"]
+METHODS = ["r-rome", "memit", "fine-tune-bounded", "grace", "wise", "in-context"]
 
 
 @pytest.fixture(scope="session")
