@@ -95,6 +95,24 @@ class DocumentsForm(RunForm):
 
 
 @dataclass(frozen=True)
+class FactForm(RunForm):
+    """A fact and its new answer: the run changes it, and gives a control from the original to the
+    changed model, under which anything can be asked.
+
+    Attributes:
+        prompt, subject, answer: what stands in the boxes at first; the prompt has {subject}.
+        methods: what a person reads, to what `params` takes.
+        params: values for `Params` from subject, prompt, answer and method.
+    """
+
+    prompt: str
+    subject: str
+    answer: str
+    methods: Mapping[str, str]
+    params: Callable[[str, str, str, str], dict[str, Any]]
+
+
+@dataclass(frozen=True)
 class FeatureInfo:
     """What a finished run knows of an autoencoder.
 

@@ -31,6 +31,7 @@ from ui.playground import (
     api,
     chat,
     documents_tab,
+    fact_tab,
     features_tab,
     head_buttons,
     pairs_tab,
@@ -43,7 +44,7 @@ from ui.playground.inject_head import InjectHead
 from ui.playground.theme import AT_ONCE, PLAIN, theme
 from ui.web.style import message_html
 from workbench import registry
-from workbench.playground import DocumentsForm, FeaturesForm, Form, PairsForm, PromptForm
+from workbench.playground import DocumentsForm, FactForm, FeaturesForm, Form, PairsForm, PromptForm
 from workbench.registry import Analysis
 
 if TYPE_CHECKING:
@@ -77,6 +78,7 @@ _BUILDERS: dict[type[Form], Callable[[AppState, Any, Any], FormTab]] = {
     DocumentsForm: documents_tab.build,
     FeaturesForm: features_tab.build,
     PairsForm: pairs_tab.build,
+    FactForm: fact_tab.build,
 }
 """The kinds of forms that analyses may have, in the order of their tabs."""
 

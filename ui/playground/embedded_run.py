@@ -47,6 +47,8 @@ class EmbeddedRun:
         start = f'<div class="wb try-empty"><p>{empty}</p></div>'
         self._shown = gr.HTML(start, elem_id=f"{name}-job", js_on_load=_CANCEL, **PLAIN)
         self._frame: Any = None
+        self.job = gr.State("")
+        """The id of the job that was asked for last."""
 
     def frame(self) -> None:
         """Lay out the place where the run opens."""
@@ -62,7 +64,7 @@ class EmbeddedRun:
         """The button asks `analysis` with the parameters that `asked` makes of the inputs; what
         that raises is shown.
         """
-        mine, clock = gr.State(""), gr.Timer(0.5, active=False)
+        mine, clock = self.job, gr.Timer(0.5, active=False)
 
         def start(*values: Any) -> list[Any]:
             try:

@@ -16,6 +16,7 @@ rates.py             from answers to rates
 findings.py          from tables to sentences; claims.py: what of the papers holds
 weight_edits.py      a finished run's changes, as controls and as files
 schema.py            what tables, arrays and findings mean
+playground_tab.py    a tab to type and change one fact
 selections.py        what is looked at of a run
 views.py             how it looks
 """
@@ -27,6 +28,7 @@ from typing import TYPE_CHECKING
 from analyses.weights.edit_ledger.constants import NAME
 from analyses.weights.edit_ledger.params import Params
 from analyses.weights.edit_ledger.parts import PARTS, PRESETS
+from analyses.weights.edit_ledger.playground_tab import playground
 from analyses.weights.edit_ledger.schema import SCHEMA
 from analyses.weights.edit_ledger.selections import CHOICES
 from analyses.weights.edit_ledger.views import ANSWER, VIEWS
@@ -51,6 +53,7 @@ __all__ = [
     "cost",
     "gives",
     "name",
+    "playground",
     "question",
     "run",
     "unavailable_reason",

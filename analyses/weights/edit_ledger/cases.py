@@ -110,11 +110,33 @@ def _typed(model: InstrumentedModel, params: Params) -> EditCase:
             "Choose another answer.",
         )
     old = said.split("\n")[0].strip().split(".")[0].split(",")[0].strip() or said.strip() or "?"
+    relation, rng = _relation_of_prompt(params.prompt), random.Random(params.seed)
+    fact = Fact(params.subject, old, _popularity(relation, params.subject))
+    if relation is not None:
+        others = _same_subject(relation)
+        return _case(params, relation, fact, params.answer, relation.facts, others, rng)
     wordings = [p.replace("{subject}", params.subject) for p in params.paraphrases]
     questions = [EditQuestion(c.PROMPT, text, params.answer, old)]
     questions += [EditQuestion(c.PARAPHRASE, w.rstrip(" "), params.answer, old) for w in wordings]
-    questions += _filler(text, params.answer, old, random.Random(params.seed))
+    questions += _filler(text, params.answer, old, rng)
+    others = [r for r in facts.relations().values() if _popularity(r, params.subject) is not None]
+    questions += _of_same_subject(fact, params.answer, others)
     return EditCase(params.subject, old, params.answer, params.prompt, None, tuple(questions))
+
+
+def _relation_of_prompt(prompt: str) -> Relation | None:
+    """The built-in relation that is asked with this sentence: then its paraphrases and neighbours
+    are known.
+    """
+    plain = prompt.strip()
+    found = [r for r in facts.relations().values() if r.closed_book == plain]
+    return found[0] if found else None
+
+
+def _popularity(relation: Relation | None, subject: str) -> float | None:
+    """Of a subject of the relation; None where it is none."""
+    known = [] if relation is None else relation.facts
+    return next((fact.popularity for fact in known if fact.subject == subject), None)
 
 
 def _lengths(model: InstrumentedModel, relation: Relation) -> Callable[[str], int]:

@@ -68,7 +68,7 @@ class Yardstick:
         for name, other in facts.relations().items():
             if name == relation or subjects & {f.subject for f in other.facts}:
                 continue
-            for n in rng.permutation(len(other.facts))[: 3 * _OTHER]:
+            for n in rng.permutation(len(other.facts))[: 2 * _OTHER]:
                 fact = other.facts[n]
                 text = other.closed_book_prompt(fact.subject).text
                 found.append(EditQuestion(name, text, fact.answer, fact.answer))

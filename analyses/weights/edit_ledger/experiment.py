@@ -42,7 +42,7 @@ def run(model: InstrumentedModel, params: Params, progress: Progress) -> Result:
     yard = Yardstick(model, "" if params.subject else params.relation, params.seed)
     if "single" in wanted:
         cases = cases_of(model, params, params.facts, stage["facts"])
-        needed = layers_needed([*params.methods, "random-layer"], shop, other)
+        needed = layers_needed(params.methods, shop, other)
         shop.read_keys(needed, stage["facts"])
         single(
             result, shop, yard, cases, params.methods, other, "robust" in wanted, stage["single"]

@@ -30,15 +30,15 @@ def _edited(result: Result) -> pd.DataFrame:
     return table[~table["method"].isin([c.METHODS[null] for null in c.NULLS])]
 
 
-def _nulls(result: Result, name: str) -> str:
-    """What the nulls get, in brackets."""
+def _beside(result: Result, name: str) -> str:
+    """What the nulls get, as a sentence."""
     table = result.tables["methods"]
     said = [
         f"{row['method']} {percent(row[name])}"
         for null in c.NULLS
         if (row := _of(table, null)) is not None and row[name] == row[name]
     ]
-    return f" ({', '.join(said)})" if said else ""
+    return f" Beside that: {', '.join(said)}." if said else ""
 
 
 def _rates(result: Result, finding: str, name: str, begins: str, ends: str = "") -> None:
@@ -51,16 +51,12 @@ def _rates(result: Result, finding: str, name: str, begins: str, ends: str = "")
         row["method"]: (float(row[f"{name}_low"]), float(row[f"{name}_high"]))
         for _, row in table.iterrows()
     }
-    listed = "; ".join(
-        f"{row['method']} {percent(row[name])}"
-        f" (95 %: {percent_span(*spans[row['method']])}, n = {int(row[f'{name}_n'])})"
-        for _, row in table.iterrows()
-    )
+    listed = "; ".join(_one_rate(result, row, name) for _, row in table.iterrows())
     result.add(
         Finding(
             finding,
             {row["method"]: float(row[name]) for _, row in table.iterrows()},
-            f"{begins}: {listed}.{ends}{_nulls_sentence(result, name)}",
+            f"{begins}: {listed}.{ends}{_beside(result, name)}",
             unit=_UNITS[finding],
             interval=spans,
         )
@@ -76,17 +72,23 @@ _UNITS = {
 }
 
 
-def _nulls_sentence(result: Result, name: str) -> str:
-    said = _nulls(result, name)
-    return f" Beside them{said}." if said else ""
+def _one_rate(result: Result, row: pd.Series, name: str) -> str:
+    """ "MEMIT 50 % (95 %: 22–78 %, n = 12)"; of one fact only how often."""
+    share, n = float(row[name]), int(row[f"{name}_n"])
+    if result.tables["answers"]["fact"].nunique() == 1:
+        return f"{row['method']} in {round(share * n)} of {n}"
+    span = percent_span(float(row[f"{name}_low"]), float(row[f"{name}_high"]))
+    return f"{row['method']} {percent(share)} (95 %: {span}, n = {n})"
 
 
 def add_single(result: Result, known_elsewhere: int) -> None:
     """What edits one at a time did."""
     answers = result.tables["answers"]
     facts = int(answers["fact"].nunique())
-    named = "The edit holds in other words it never saw" if facts > 1 else "In other words"
-    _rates(result, "holds", "in_other_words", named)
+    _rates(
+        result, "holds", "in_other_words",
+        "In other words, which the edit never saw, the new answer comes",
+    )  # fmt: skip
     _rates(result, "sentence", "accuracy", "The edited sentence gets the new answer")
     _rates(
         result, "neighbours", "neighbours_unmoved",

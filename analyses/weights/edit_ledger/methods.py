@@ -84,9 +84,7 @@ def layers_needed(methods: Sequence[str], shop: Workshop, random_layer: int) -> 
     """Layers whose keys have to be counted."""
     needed: set[int] = set()
     if {"r-rome", "rome"} & set(methods):
-        needed |= {shop.layer}
-    if "random-layer" in methods:
-        needed |= {random_layer}
+        needed |= {shop.layer, random_layer}
     if {"memit", "alphaedit"} & set(methods):
         needed |= set(shop.layers)
     return sorted(needed)

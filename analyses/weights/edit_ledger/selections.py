@@ -94,10 +94,11 @@ def fact_words(run: Result, pick: Pick) -> str:
     edits = run.tables["edits"]
     mine = edits[(edits["fact"] == pick.prompt) & (edits["method"] == pick["method"])].iloc[0]
     loss = f"{mine['loss_change']:+.3f}".replace("-", "−")
+    known = mine["known"]
+    others = f"; {percent(known)} of other known facts are still answered rightly"
     return (
         f"{row['subject']}: “{row['old']}” becomes “{row['new']}”, by {pick['method']}. Loss on"
-        f" neutral text {loss} nats per token; {percent(mine['known'])} of other known facts are"
-        " still answered rightly."
+        f" neutral text {loss} nats per token{others if known == known else ''}."
     )
 
 
