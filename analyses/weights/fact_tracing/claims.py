@@ -51,6 +51,10 @@ def _early(result: Result) -> Measured:
     return _site("early", result)
 
 
+def _above(result: Result) -> Measured:
+    return _site("early, above", result)
+
+
 def _late(result: Result) -> Measured:
     return _site("late", result)
 
@@ -154,6 +158,10 @@ CLAIMS = [
     Claim(
         "MLPs at the last subject token, in the lower half of the layers, carry the fact",
         "GPT-2 XL: 6.6 points of 18.6, window of 10 around layer 15", _early, _GROUPS[0], "sites",
+    ),
+    Claim(
+        "So do MLPs above the first layer's, which does much of the embedding's work",
+        "GPT-2 XL: the peak lies at layer 15 of 48", _above, _GROUPS[0], "sites",
     ),
     Claim(
         "So do states there, of subjects of several tokens",

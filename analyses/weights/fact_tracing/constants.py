@@ -17,12 +17,14 @@ STATE, MLP, ATTENTION = KINDS = ("state", "MLP", "attention")
 NOISE, RESAMPLE = CORRUPTIONS = ("noise", "another subject")
 
 RANDOM = "random tokens"
-SPANS = ("subject", "last subject token", "relation", "last token itself", "first token", RANDOM)
+SPANS = ("subject", "subject's last", "relation", "itself", "first token", RANDOM)
 """Whose attention from the last token is blocked."""
 
 TOP = 50
 """Likeliest tokens among which attributes are looked for (Geva et al. 2023)."""
 DRAWS = 2000
 """Of permutations and bootstraps."""
+LEAST = 4
+"""Facts without which a mean is shown with no interval."""
 FEWEST = 8
 """Facts that an interval over facts needs before a claim is judged."""

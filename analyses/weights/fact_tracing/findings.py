@@ -9,6 +9,7 @@ import numpy as np
 
 from analyses.measures.statistics import mean_interval
 from analyses.weights.fact_tracing.constants import ATTENTION, FEWEST, LAST, MLP, NOISE, SUBJECT
+from analyses.weights.fact_tracing.fact_sites import ABOVE, EARLY, EARLY_STATE, LATE
 from workbench.result import Finding
 from workbench.wording import counted, percent
 
@@ -20,12 +21,18 @@ if TYPE_CHECKING:
     from analyses.weights.fact_tracing.traced_facts import Chosen
     from workbench.result import Result
 
-_TITLES = {
-    "early": "Early site: MLPs at the last subject token",
-    "late": "Late site: attention at the last token",
-    "early state": "Early site: the state of the last subject token",
+_PLACES = {
+    EARLY: ("MLPs at the subject's last token", "early site"),
+    ABOVE: ("MLPs above the first layer, at the subject's last token,", "early site"),
+    LATE: ("attention at the last token", "late site"),
+    EARLY_STATE: ("states of the last token of subjects of several tokens", "early site"),
 }
-KEYS = {"early": "early_site", "late": "late_site", "early state": "early_state"}
+KEYS = {
+    EARLY: "early_site",
+    ABOVE: "early_above",
+    LATE: "late_site",
+    EARLY_STATE: "early_state",
+}
 
 
 def add_known(result: Result, chosen: Chosen, name: str) -> None:
@@ -85,17 +92,20 @@ def add_sites(result: Result, sites: Sequence[FactSite]) -> None:
     """Whether there is an early and a late site, each against permuted tokens."""
     for site in sites:
         where = " and ".join(str(layer) for layer in dict.fromkeys(site.layers))
+        place, called = _PLACES[site.name]
+        verb = "carries" if site.name == LATE else "carry"
+        begins = place[0].upper() + place[1:]
         verdict = {
-            True: "is there",
-            False: "is not there: no more than permuted tokens give",
-            None: "cannot be told from permuted tokens",
+            True: f"{begins} {verb} the fact ({called})",
+            False: f"{begins} {verb} no more of the fact than permuted tokens (no {called})",
+            None: f"Whether {place} {verb} the fact ({called}) cannot be told",
         }[site.is_there]
+        gives = "it gives" if site.name == LATE else "they give"
         says = (
-            f"{_TITLES[site.name]}: it {verdict}. Around layer {where} the {site.tokens} gives back"
-            f" {100 * site.contrast:.1f} points more than the fact's other tokens (95 %:"
-            f" {100 * site.low:.1f} to {100 * site.high:.1f}; permuted tokens"
-            f" {100 * site.null[0]:.1f} to {100 * site.null[1]:.1f}; {site.n} facts, the layer"
-            " chosen on the other half of them)."
+            f"{verdict}: restored around layer {where}, {gives} back"
+            f" {100 * site.contrast:.1f} points of probability more than the fact's other tokens (95 %: {100 * site.low:.1f} to"
+            f" {100 * site.high:.1f}; permuted tokens {100 * site.null[0]:.1f} to"
+            f" {100 * site.null[1]:.1f}; {site.n} facts, the layer chosen on the other half)."
         )
         values = {"contrast": site.contrast, "effect": site.effect, "null_high": site.null[1]}
         spread = {"contrast": (site.low, site.high)}
@@ -104,11 +114,6 @@ def add_sites(result: Result, sites: Sequence[FactSite]) -> None:
                 KEYS[site.name], values, says.replace("-", "−"), unit="probability", interval=spread
             )
         )
-
-
-def add_no_site(result: Result, name: str, why: str) -> None:
-    """That nothing can be said of a site, and why."""
-    result.add(Finding(KEYS[name], float("nan"), f"{_TITLES[name]}: cannot be told, {why}."))
 
 
 def add_severed(result: Result, table: pd.DataFrame) -> None:

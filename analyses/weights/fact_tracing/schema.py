@@ -79,9 +79,10 @@ SCHEMA = Schema(
         ]),
         TableSchema("sites", "The early and the late site.", [
             _CORRUPTION,
-            C("site", "`early`: MLPs at the last subject token, lower half of the layers; `late`:"
-              " attention at the last token, upper half; `early state`: states at the last subject"
-              " token, subjects of several tokens."),
+            C("site", "`early`: MLPs at the last subject token, lower half of the layers; `early,"
+              " above`: the same in windows without the first layer; `late`: attention at the"
+              " last token, upper half; `early state`: states at the last subject token, of"
+              " subjects of several tokens."),
             C("kind", "What was restored."),
             _TOKENS,
             C("layer", "Layer that was chosen on one half of the facts."),
@@ -95,7 +96,8 @@ SCHEMA = Schema(
             _N,
         ]),
         TableSchema("knockout", "What blocking attention from the last token does.", [
-            C("span", "The tokens that it does not see."),
+            C("span", "The tokens that it does not see; `subject's last` is the subject's last"
+              " token, `itself` the prompt's last."),
             _LAYER,
             C("change", "Mean relative change of the answer's probability."),
             _LOW,
@@ -180,6 +182,7 @@ SCHEMA = Schema(
         F("total_effect_resampled", "What another subject takes away", "probability"),
         F("peak_*", "The largest effect", "probability"),
         F("early_site", "Early site, of MLPs", "probability"),
+        F("early_above", "Early site, of MLPs above the first layer", "probability"),
         F("early_state", "Early site, of states", "probability"),
         F("late_site", "Late site, of attention", "probability"),
         F("severed", "What is kept without later MLPs or attention", "share of the effect"),
