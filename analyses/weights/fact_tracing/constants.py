@@ -14,6 +14,8 @@ PERMUTED = "permuted tokens"
 """The null: what any class would show if labels were dealt to the tokens at random."""
 
 STATE, MLP, ATTENTION = KINDS = ("state", "MLP", "attention")
+SEVERED = {"no_mlps": "state, no MLPs", "no_attention": "state, no attention"}
+"""States restored with what is severed at their token."""
 NOISE, RESAMPLE = CORRUPTIONS = ("noise", "another subject")
 
 RANDOM = "random tokens"

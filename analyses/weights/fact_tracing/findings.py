@@ -8,8 +8,20 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from analyses.measures.statistics import mean_interval
-from analyses.weights.fact_tracing.constants import ATTENTION, FEWEST, LAST, MLP, NOISE, SUBJECT
+from analyses.weights.fact_tracing.constants import (
+    ATTENTION,
+    DRAWS,
+    FEWEST,
+    LAST,
+    LEAST,
+    MLP,
+    NOISE,
+    SEVERED,
+    STATE,
+    SUBJECT,
+)
 from analyses.weights.fact_tracing.fact_sites import ABOVE, EARLY, EARLY_STATE, LATE
+from analyses.weights.fact_tracing.maps import by_class
 from workbench.result import Finding
 from workbench.wording import counted, percent
 
@@ -18,7 +30,7 @@ if TYPE_CHECKING:
 
     from analyses.weights.fact_tracing.fact_sites import FactSite
     from analyses.weights.fact_tracing.maps import Maps
-    from analyses.weights.fact_tracing.traced_facts import Chosen
+    from analyses.weights.fact_tracing.traced_facts import Chosen, TracedFact
     from workbench.result import Result
 
 _PLACES = {
@@ -103,9 +115,10 @@ def add_sites(result: Result, sites: Sequence[FactSite]) -> None:
         gives = "it gives" if site.name == LATE else "they give"
         says = (
             f"{verdict}: restored around layer {where}, {gives} back"
-            f" {100 * site.contrast:.1f} points of probability more than the fact's other tokens (95 %: {100 * site.low:.1f} to"
-            f" {100 * site.high:.1f}; permuted tokens {100 * site.null[0]:.1f} to"
-            f" {100 * site.null[1]:.1f}; {site.n} facts, the layer chosen on the other half)."
+            f" {100 * site.contrast:.1f} points of probability more than the fact's other tokens"
+            f" (95 %: {100 * site.low:.1f} to {100 * site.high:.1f}; permuted tokens"
+            f" {100 * site.null[0]:.1f} to {100 * site.null[1]:.1f}; {site.n} facts, the layer"
+            " chosen on the other half)."
         )
         values = {"contrast": site.contrast, "effect": site.effect, "null_high": site.null[1]}
         spread = {"contrast": (site.low, site.high)}
@@ -116,24 +129,46 @@ def add_sites(result: Result, sites: Sequence[FactSite]) -> None:
         )
 
 
-def add_severed(result: Result, table: pd.DataFrame) -> None:
+def add_severed(
+    result: Result, table: pd.DataFrame, maps: Maps, facts: Sequence[TracedFact], seed: int
+) -> None:
     """What of the early states goes through MLPs and what through attention, and the table."""
     rows = table[(table["tokens"] == SUBJECT) & (table["corruption"] == NOISE)]
     rows = rows[rows["kind"].str.startswith("state")]
     result.tables["severed"] = rows.drop(columns=["corruption", "tokens"]).reset_index(drop=True)
-    frame = rows.pivot(index="layer", columns="kind", values="effect")
-    early = frame[(frame.index > 0) & (frame.index < (frame.index.max() + 1) / 2)]
-    if early.empty or float(early["state"].mean()) <= 0:
-        return
-    kept = {
-        name: float(early[f"state, no {name}"].mean() / early["state"].mean())
-        for name in ("MLPs", "attention")
+    layers = np.array(maps.layers[STATE])
+    early = (layers > 0) & (layers < (layers.max() + 1) / 2)
+    per_fact = {
+        kind: by_class(maps, facts, kind)[SUBJECT][:, early].sum(1)
+        for kind in (STATE, *SEVERED.values())
     }
+    if per_fact[STATE].sum() <= 0:
+        return
+    rng, n = np.random.default_rng(seed), len(maps.facts)
+    draws = rng.integers(n, size=(DRAWS, n))
+    kept, spread = {}, {}
+    for name, kind in SEVERED.items():
+        kept[name] = float(per_fact[kind].sum() / per_fact[STATE].sum())
+        again = per_fact[kind][draws].sum(1) / per_fact[STATE][draws].sum(1)
+        low, high = np.percentile(again, [2.5, 97.5])
+        spread[name] = (float(low), float(high))
+
+    def words(name: str) -> str:
+        low, high = spread[name]
+        return f"{percent(kept[name])} (95 %: {percent(low)} to {percent(high)})"
+
     says = (
         "In the lower half of the layers a restored state of the last subject token keeps"
-        f" {percent(kept['MLPs'])} of its effect without the later MLPs at that token, and"
-        f" {percent(kept['attention'])} without the later attention there: the less is kept, the"
-        " more goes that way."
+        f" {words('no_mlps')} of its effect without the later MLPs at that token, and"
+        f" {words('no_attention')} without the later attention there ({n} facts): the less is"
+        " kept, the more goes that way."
     )
-    values = {"no_mlps": kept["MLPs"], "no_attention": kept["attention"]}
-    result.add(Finding("severed", values, says, unit="share of the effect"))
+    result.add(
+        Finding(
+            "severed",
+            kept,
+            says.replace("-", "−"),
+            unit="share of the effect",
+            interval=spread if n >= LEAST else None,
+        )
+    )

@@ -13,6 +13,7 @@ from analyses.weights.fact_tracing.constants import (
     MLP,
     NOISE,
     RESAMPLE,
+    SEVERED,
     STATE,
 )
 from analyses.weights.fact_tracing.fact_sites import sites_of
@@ -34,8 +35,8 @@ _KIND = {"states": STATE, "mlp": MLP, "attention": ATTENTION}
 TRACED = (*_KIND, "severed")
 """The parts whose maps are made together."""
 _SEVERED = {
-    "state, no MLPs": Restored(severed=("mlp_out",)),
-    "state, no attention": Restored(severed=("attn_out", "mixer_out")),
+    SEVERED["no_mlps"]: Restored(severed=("mlp_out",)),
+    SEVERED["no_attention"]: Restored(severed=("attn_out", "mixer_out")),
 }
 
 
@@ -97,7 +98,7 @@ def trace_facts(
     window = max(part.window for part in wanted.values())
     _add_sites(result, maps, chosen, window, params.seed)
     if severed:
-        findings.add_severed(result, table)
+        findings.add_severed(result, table, maps[NOISE], facts, params.seed)
     return maps
 
 
