@@ -42,8 +42,8 @@ class FactSite:
     Attributes:
         layers: where it was found, on each half of the facts.
         effect: mean IE at the site.
-        contrast: how much more than at the fact's other tokens, with its 95 % interval over facts.
-        null: the 95 % range of the contrast under permuted tokens.
+        contrast: how much more than at the fact's other tokens, with its 95 % interval over facts.
+        null: the 95 % range of the contrast under permuted tokens.
         n: facts.
     """
 

@@ -116,7 +116,7 @@ def add_sites(result: Result, sites: Sequence[FactSite]) -> None:
         says = (
             f"{verdict}: restored around layer {where}, {gives} back"
             f" {100 * site.contrast:.1f} points of probability more than the fact's other tokens"
-            f" (95 %: {100 * site.low:.1f} to {100 * site.high:.1f}; permuted tokens"
+            f" (95 %: {100 * site.low:.1f} to {100 * site.high:.1f}; permuted tokens"
             f" {100 * site.null[0]:.1f} to {100 * site.null[1]:.1f}; {site.n} facts, the layer"
             " chosen on the other half)."
         )
@@ -155,7 +155,7 @@ def add_severed(
 
     def words(name: str) -> str:
         low, high = spread[name]
-        return f"{percent(kept[name])} (95 %: {percent(low)} to {percent(high)})"
+        return f"{percent(kept[name])} (95 %: {percent(low)} to {percent(high)})"
 
     says = (
         "In the lower half of the layers a restored state of the last subject token keeps"

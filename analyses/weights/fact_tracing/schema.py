@@ -9,7 +9,7 @@ from workbench.schema import Schema, TableSchema
 
 _LAYER = C("layer", "Number of the layer, from 0; of a window, the one it stands around.")
 _FACT = C("fact", "Number of the fact, from 0.")
-_LOW, _HIGH = C("low", "Lower end of its 95 % interval."), C("high", "Upper end.")
+_LOW, _HIGH = C("low", "Lower end of its 95 % interval."), C("high", "Upper end.")
 _N = C("n", "Facts.", title="facts")
 _CORRUPTION = C("corruption", "`noise` on the subject's embeddings, or `another subject` in its"
                 " place.")  # fmt: skip
@@ -91,7 +91,7 @@ SCHEMA = Schema(
             C("contrast", "How much more than at the fact's other tokens.", "probability"),
             _LOW,
             _HIGH,
-            C("null_low", "Lower end of the contrast under permuted tokens (95 %)."),
+            C("null_low", "Lower end of the contrast under permuted tokens (95 %)."),
             C("null_high", "Upper end."),
             _N,
         ]),
@@ -108,7 +108,7 @@ SCHEMA = Schema(
             C("part", "`attention`, `recurrent layer` or `MLP`."),
             _LAYER,
             C("rate", "Share of facts whose answer is the likeliest token of what is written."),
-            C("low", "Lower end of its 95 % interval (Wilson)."),
+            C("low", "Lower end of its 95 % interval (Wilson)."),
             _HIGH,
             C("other", "The same of another fact's answer.", title="another's answer"),
             _N,
@@ -121,7 +121,7 @@ SCHEMA = Schema(
               title="median rank"),
             C("chosen", "Share of the choosing half whose answer is among its ten likeliest."),
             C("rate", "The same on the other half.", title="other half"),
-            C("low", "Lower end of its 95 % interval (Wilson)."),
+            C("low", "Lower end of its 95 % interval (Wilson)."),
             _HIGH,
             C("other", "The same of another fact's answer.", title="another's answer"),
             _N,
@@ -130,7 +130,7 @@ SCHEMA = Schema(
             _LAYER,
             C("rate", "Mean share of what is true of the subject among the 50 likeliest tokens of"
               " the state behind the layer."),
-            C("low", "Lower end of its 95 % interval."),
+            C("low", "Lower end of its 95 % interval."),
             _HIGH,
             C("other", "The same of what is true of another subject.", title="another subject's"),
             C("random", "The same of random tokens.", title="random tokens"),
@@ -142,7 +142,7 @@ SCHEMA = Schema(
             C("other", "The other."),
             C("kind", "What was restored."),
             C("r", "Correlation of the two maps."),
-            C("low", "Lower end of its 95 % interval (bootstrap over facts)."),
+            C("low", "Lower end of its 95 % interval (bootstrap over facts)."),
             _HIGH,
             C("null_low", "Lower end under permuted tokens."),
             C("null_high", "Upper end."),
