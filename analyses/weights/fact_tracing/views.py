@@ -139,8 +139,8 @@ VIEWS = [
     v.View("Heads", needs="heads", parts=[
         v.finding("head"),
         v.heads("heads", {
-            "rate": v.Scale("Answer near the top", "share of held-out facts", "never", "always"),
-            "other": v.Scale("Another's answer", "the same of another fact's", "never", "always"),
+            "rate": v.Scale("Answer near the top", "share of held-out facts", "", "more often"),
+            "other": v.Scale("Another's answer", "the same of another fact's", "", "more often"),
         }, describe="median rank {rank:,.0f}; near the top for {rate:.0%} of held-out facts",
             one_scale=True),
         v.table("heads", "All heads", order=["-rate"], picks="head"),
