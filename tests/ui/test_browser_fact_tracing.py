@@ -33,7 +33,7 @@ def test_a_cell_of_a_trace_map_says_its_numbers(browser: Any, tmp_path: Path) ->
         page.locator(".tabulator-row", has_text="Land").nth(2).click()
         page.get_by_text("(last subject token)").wait_for()  # another fact has no token chosen yet
         page.goto(f"{address}/playground?analysis=fact-tracing")
-        page.get_by_role("textbox", name="Prompt").first.fill("The capital of Land1 is")
+        page.get_by_role("textbox", name="A fact of your own").first.fill("The capital of Land1 is")
         page.get_by_role("textbox", name="Subject").first.fill("Land1")
         page.get_by_role("textbox", name="Answer").first.fill("City2")
         page.get_by_role("button", name="Run", exact=True).click()
