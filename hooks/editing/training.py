@@ -132,7 +132,15 @@ def fine_tune(
     where = np.flatnonzero(shown.detach().reshape(-1).cpu().numpy()).astype(np.int64)
     delta = Delta(weights, about, {matrix.name: where}, {matrix.name: flat[where]}, source)
     log = EditLog(losses=log.losses, stopped=log.stopped, notes=tuple(notes))
-    return WeightEdit(name, tuple(given), (layer,), delta, model.card.weight_hash, log)
+    return WeightEdit(
+        name,
+        tuple(given),
+        (layer,),
+        delta,
+        model.card.weight_hash,
+        log,
+        trained_norm=float(change.detach().double().norm()),
+    )
 
 
 @ordinary
@@ -193,7 +201,14 @@ def lora(
 
 
 def _with_attention(model: InstrumentedModel) -> list[int]:
-    return [n for n, b in enumerate(model.layout.blocks) if {"q", "v"} <= set(b.projections)]
+    found = [n for n, b in enumerate(model.layout.blocks) if {"q", "v"} <= set(b.projections)]
+    if not found:
+        raise Unfit(
+            f"{model.card.name} has no layer whose queries and values could be told apart.",
+            "a layer with a query and a value projection",
+            "Use fine_tune, or another model.",
+        )
+    return found
 
 
 @dataclass(frozen=True)

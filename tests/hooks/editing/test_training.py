@@ -15,6 +15,7 @@ from hooks import editing
 from hooks.editing.down_projections import down_projection
 from hooks.editing.requests import row
 from tests.helpers import tiny
+from tests.helpers.families import built
 from workbench.errors import BadInput, Unfit
 from workbench.models import load_weights
 from workbench.models.export import export
@@ -61,6 +62,7 @@ def test_fine_tuning_is_adam_on_the_matrix(any_model):
     assert losses[-1] < losses[0]
     with edit.applied(model):
         torch.testing.assert_close(weight.detach(), trained, rtol=1e-3, atol=1e-4)
+    assert edit.norm == pytest.approx(float((trained - before).norm()), rel=1e-3)
     assert torch.equal(weight, before)
     assert all(p.grad is None for p in model.module.parameters())
 
@@ -121,6 +123,8 @@ def test_what_is_refused(llama):
         editing.fine_tune(llama, FRANCE, 1, eps=0.0)
     with pytest.raises(BadInput, match="rank of 0"):
         editing.lora(llama, FRANCE, rank=0)
+    with pytest.raises(Unfit, match="queries and values"):
+        editing.lora(built("mpt"), FRANCE)
     with pytest.raises(Unfit, match="no q projection"):
         editing.lora(llama, FRANCE, [9])
     with pytest.raises(BadInput, match="train nothing"):
