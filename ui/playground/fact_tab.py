@@ -22,6 +22,7 @@ from workbench.registry import Analysis, Control
 
 _TOKENS = 24
 _ABREAST = "display:grid;gap:12px;grid-template-columns:repeat(auto-fit,minmax(240px,1fr))"
+_CARD = "padding:12px 16px"
 _ASK = "Anything: a question about the fact, or about something else"
 
 
@@ -135,7 +136,8 @@ def _side_by_side(app: AppState, control: Control, text: str, share: float) -> s
     else:
         alike = "Both say the same." if before[0] == after[0] else "They differ."
     cells = "".join(
-        f'<div class="wb-card" style="padding:12px 16px"><h4>{escape(title)}</h4><p dir="auto"><span class="wb-muted">'
+        f'<div class="wb-card" style="{_CARD}"><h4>{escape(title)}</h4>'
+        f'<p dir="auto"><span class="wb-muted">'
         f"{escape(text)}</span><strong>{escape(says)}</strong></p>"
         f'<p class="wb-muted">{escape(tokens)}</p></div>'
         for title, (says, tokens) in (

@@ -40,13 +40,13 @@ def _against_nulls(result: Result) -> Measured:
     answers = with_knowledge(result.tables["answers"])
     of = {
         m: hits(answers[answers["method"] == c.METHODS[m]], "generalization")
-        for m in ("r-rome", "random-direction")
+        for m in ("r-rome", "random-change")
     }
     if not all(len(right) for right, _ in of.values()):
         return NOT_MEASURED
-    (one, a), (two, b) = of["r-rome"], of["random-direction"]
+    (one, a), (two, b) = of["r-rome"], of["random-change"]
     return _apart(
-        f"{percent(one.mean())} of paraphrases, a random direction {percent(two.mean())}",
+        f"{percent(one.mean())} of paraphrases, a random change {percent(two.mean())}",
         (one, a),
         (two, b),
     )

@@ -20,7 +20,7 @@ Method = Literal[
 ]
 METHODS: dict[str, str] = {
     "none": "no edit",
-    "random-direction": "random direction",
+    "random-change": "random change",
     "random-layer": "r-ROME, random layer",
     "r-rome": "r-ROME",
     "rome": "ROME as published",
@@ -34,9 +34,10 @@ METHODS: dict[str, str] = {
     "in-context": "in context",
 }
 """What a person reads. The first three are the nulls that every method stands beside: no change,
-a rank-1 change of equal size in a random direction, and the same method in a random other layer.
+a change of equal size under the same keys to something at random, and the same method in a random
+other layer.
 """
-NULLS = ("none", "random-direction", "random-layer")
+NULLS = ("none", "random-change", "random-layer")
 SEQUENTIAL = ("r-rome", "rome", "memit", "alphaedit", "fine-tune", "fine-tune-bounded", "lora")
 """Methods whose edits are weights that add up."""
 

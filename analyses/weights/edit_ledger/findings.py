@@ -135,8 +135,8 @@ def _add_elsewhere(result: Result, known_elsewhere: int) -> None:
     if weights.empty:
         return
     worst = weights.loc[weights["loss_change"].idxmax()]
-    null = _of(result.tables["methods"], "random-direction")
-    beside = "" if null is None else f"; a random direction of the same size {_nats(null)}"
+    null = _of(result.tables["methods"], "random-change")
+    beside = "" if null is None else f"; a random change of the same size {_nats(null)}"
     disabled = int(table["disabled"].sum())
     broken = (
         f" {counted(disabled, 'edit')} disabled the model." if disabled else " No edit disabled it."

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
@@ -12,7 +12,6 @@ import torch
 
 from analyses.weights.edit_ledger.cases import EditCase
 from hooks import editing
-from hooks.editing.down_projections import down_projection
 from hooks.editing.memit import SETTINGS as MEMIT_SETTINGS
 from hooks.editing.rome import Variant
 
@@ -163,31 +162,13 @@ def _size(edit: WeightEdit, parameters: Mapping[str, torch.nn.Parameter]) -> flo
     return float(squares**0.5)
 
 
-def random_direction(shop: Workshop, like: MadeEdit, seed: int) -> MadeEdit:
-    """The null of every method: a rank-1 change of the size of `like` in the edited matrix, in a
-    random direction.
+def random_change(shop: Workshop, like: MadeEdit, seed: int) -> MadeEdit:
+    """The null of every method: a change of the same matrices and size, under the same keys where
+    the method writes under keys, that brings something at random.
     """
-    name = down_projection(shop.model, shop.layer).name
-    weight = dict(shop.model.module.named_parameters())[name]
-    generator = torch.Generator().manual_seed(seed)
-    rows, columns = weight.shape
-    left = torch.randn(rows, 1, generator=generator)
-    right = torch.randn(1, columns, generator=generator)
-    size = like.norm * float(weight.detach().float().norm())
-    step = (size * (left / left.norm()) @ (right / right.norm())).to(weight)
-
-    @contextmanager
-    def on() -> Iterator[None]:
-        before = weight.detach().clone()
-        with torch.no_grad():
-            weight.add_(step)
-        try:
-            yield
-        finally:
-            with torch.no_grad():
-                weight.copy_(before)
-
-    return MadeEdit("random-direction", on, norm=like.norm)
+    assert like.edit is not None
+    edit = editing.random_like(like.edit, seed, same_keys=bool(like.edit.keys))
+    return replace(_of_weights(shop.model, "random-change", edit), key_ratio=float("nan"))
 
 
 def _in_context(

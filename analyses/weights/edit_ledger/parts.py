@@ -13,7 +13,7 @@ PARTS = [
         "One edit at a time",
         "Each fact is edited alone, by each method, and everything else is asked again: other"
         " wordings, neighbours, negation, two steps, neutral text; beside no edit, a random"
-        " direction and a random layer.",
+        " change and a random layer.",
         views=["Methods", "Answers"],
     ),
     Part(

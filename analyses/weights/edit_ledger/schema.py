@@ -9,7 +9,7 @@ from workbench.schema import FindingSchema as F
 from workbench.schema import Schema, TableSchema
 
 _FACT = C("fact", "Number of the fact, from 0.")
-_METHOD = C("method", "How the fact was changed; `no edit`, `random direction` and `r-ROME, random"
+_METHOD = C("method", "How the fact was changed; `no edit`, `random change` and `r-ROME, random"
             " layer` are the nulls.")  # fmt: skip
 
 SAID = {

@@ -13,7 +13,7 @@ from analyses.weights.edit_ledger import constants as c
 from analyses.weights.edit_ledger.asking import Replies, ask
 from analyses.weights.edit_ledger.cases import EditCase, EditQuestion
 from analyses.weights.edit_ledger.elsewhere import Elsewhere, Yardstick
-from analyses.weights.edit_ledger.methods import MadeEdit, Workshop, make, random_direction
+from analyses.weights.edit_ledger.methods import MadeEdit, Workshop, make, random_change
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -49,7 +49,7 @@ def single(
     answers: list[dict[str, Any]] = []
     edits: list[dict[str, Any]] = []
     changes: list[tuple[int, MadeEdit]] = []
-    every = ["none", *methods, "random-direction"]
+    every = ["none", *methods, "random-change"]
     every += ["random-layer"] * bool({"r-rome", "rome"} & set(methods))
     for n, case in enumerate(cases):
         questions, sized = questions_for(case, robust), None
@@ -61,16 +61,16 @@ def single(
             says = f"{case.subject}: {c.METHODS[method]}"
             step(0.0, says)
             started = time.monotonic()
-            if method == "random-direction":
+            if method == "random-change":
                 if sized is None:
                     continue
-                change = random_direction(shop, sized, shop.seed + n)
+                change = random_change(shop, sized, shop.seed + n)
             elif method == "random-layer":
                 change = make(shop, "r-rome", [case], step, random_layer)
             else:
                 change = make(shop, method, [case], step)
             seconds = time.monotonic() - started
-            if sized is None and change.edit is not None and len(change.edit.layers) == 1:
+            if sized is None and change.edit is not None and change.edit.delta.left:
                 sized = change
             if change.edit is not None and method in methods:
                 changes.append((n, change))

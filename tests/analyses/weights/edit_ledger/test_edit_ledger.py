@@ -28,10 +28,10 @@ def test_an_edit_where_the_facts_go_through_reaches_other_words_and_random_ones_
     for method in ("r-rome", "memit"):
         assert rows(edited, method)["accuracy"] == 1.0
         assert rows(edited, method)["in_other_words"] == 1.0
-    for null in ("none", "random-direction"):
-        assert rows(edited, null)["in_other_words"] == 0.0
-    claims = edited.tables["claims"].set_index("claim")["verdict"]
-    assert claims["A rank-1 edit reaches wordings that it never saw"] == "replicates"
+    assert rows(edited, "none")["in_other_words"] == 0.0
+    # Under the same key it brings some answer: one of six cities may be the wanted one by chance.
+    assert rows(edited, "random-change")["in_other_words"] <= 0.5
+    assert rows(edited, "random-change")["neighbours_unmoved"] >= 0.5
 
 
 def test_the_layer_the_facts_go_through_is_found_on_facts_that_choose(edited):
@@ -139,7 +139,11 @@ def test_one_typed_fact_is_edited_without_a_set_of_facts(knowing):
     )  # fmt: skip
     fact = run.tables["facts"].iloc[0]
     assert (fact["subject"], fact["old"], fact["new"]) == ("Land3", "City3", "City0")
-    assert rows(run, "memit")["in_other_words"] == 1.0
+    answers = run.tables["answers"]
+    mine = answers[answers["method"] == "MEMIT"].set_index("prompt")["gives_new"]
+    assert mine[trained_facts.PARAPHRASE.format(subject="Land3")]
+    # The sentence is that of the built-in capitals, so their wordings and neighbours are asked too.
+    assert set(answers["kind"]) >= {"paraphrase", "neighbour", "negated"}
 
 
 @pytest.mark.parametrize(
