@@ -74,6 +74,15 @@ ROOMS: Mapping[str, tuple[str, Sequence[str]]] = {
             *("hooks.recurrent.kernel_inputs", "hooks.state_capture"),
         ],
     ),
+    "editing": (
+        "Facts changed in weights; [how](../../how-to/editing.md).",
+        [
+            *("hooks.editing.requests", "hooks.editing.statistics", "hooks.editing.values"),
+            *("hooks.editing.rome", "hooks.editing.memit", "hooks.editing.training"),
+            *("hooks.editing.in_context", "hooks.editing.edit", "hooks.editing.grace"),
+            *("hooks.editing.wise", "hooks.editing.wise_training"),
+        ],
+    ),
     "for-analyses": (
         "What an analysis is written with; [how one is written](../../writing-an-analysis.md).",
         [

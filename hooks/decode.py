@@ -16,6 +16,7 @@ from hooks.eager_eval import steady
 from hooks.generation import decoded, end_tokens
 from hooks.interventions import scale
 from hooks.prefix_cache import PrefixCache, PrefixState, step
+from hooks.recurrent.cache_tensors import selected
 from workbench.torch_modes import ordinary
 
 if TYPE_CHECKING:
@@ -55,8 +56,8 @@ def _some(state: PrefixState, rows: Sequence[int]) -> PrefixState:
     if len(rows) == len(state.mask):
         return forked
     chosen = torch.tensor(list(rows), device=state.mask.device)
-    forked.cache.batch_select_indices(chosen)
-    return PrefixState(forked.cache, state.mask[chosen], state.logits[chosen])
+    cache = selected(forked.cache, chosen, len(state.mask))
+    return PrefixState(cache, state.mask[chosen], state.logits[chosen])
 
 
 class InterventionDecoder:
@@ -210,8 +211,8 @@ class Session:
                 break
             if len(keep) < len(open_rows):
                 chosen = torch.tensor(keep, device=state.mask.device)
-                state.cache.batch_select_indices(chosen)
-                state = PrefixState(state.cache, state.mask[chosen], state.logits[chosen])
+                cache = selected(state.cache, chosen, len(state.mask))
+                state = PrefixState(cache, state.mask[chosen], state.logits[chosen])
                 open_rows = [open_rows[place] for place in keep]
             tokens = torch.tensor(
                 [[generated[row][-1]] for row in open_rows], device=self._model.device

@@ -114,6 +114,23 @@ RUNS: dict[str, tuple[str, str, dict[str, Any]]] = {
         "recurrent-state",
         {"parts": ["reading", "pairs", "interference", "probes", "fading", "wiping"]},
     ),
+    "on-which-way-a-fact-is-reached": (
+        "smollm2-135m",
+        "fact-tracing",
+        {
+            "relations": "capital, language, us-city-state",
+            "parts": [
+                "states",
+                "mlp",
+                "attention",
+                "severed",
+                "knockout",
+                "extraction",
+                "heads",
+                "enrichment",
+            ],
+        },
+    ),
     "how-much-a-state-holds": ("organism/recall-mamba-16", "recall-capacity", {}),
     "pairs-in-a-prompt": ("smollm2-135m", "recall-capacity", {"parts": ["recall"]}),
     "which-memory-holds-a-pair": (

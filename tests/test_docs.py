@@ -11,6 +11,8 @@ import pytest
 from PIL import Image
 
 import workbench as wb
+from hooks.editing import statistics
+from tests.helpers import tiny
 from tests.helpers.families import built
 from workbench.draw import view as drawing
 
@@ -52,6 +54,26 @@ def test_the_page_of_recurrent_states_runs(tmp_path, monkeypatch, capsys):
     assert "('layer', 'state_head', 'query', 'key')" in capsys.readouterr().out
     assert float((shared["rewritten"] - shared["erased"]).abs().max()) > 0
     assert (tmp_path / "document.states").is_file()
+
+
+def test_the_page_of_editing_runs(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("WORKBENCH_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(statistics, "TOKENS", 4000)
+    monkeypatch.setattr(statistics, "_documents", lambda text: [tiny.SENTENCES[0] * 2000])
+    tiny.save_tiny(tmp_path / "tiny")
+    load = wb.load
+    monkeypatch.setattr(
+        wb, "load", lambda ref: load(ref.replace("smollm2-135m", "./tiny")), raising=False
+    )
+    shared: dict[str, object] = {}
+    for block in blocks(ROOT / "docs" / "how-to" / "editing.md", "python"):
+        exec(compile(block, "editing.md", "exec"), shared)
+    said = capsys.readouterr().out
+    assert "The capital of France is Rome. Is Paris the capital of France?" in said
+    assert "The capital of France is True 0 " in said
+    assert shared["changed"].card.name == "tiny+rome+peru"
+    assert shared["changed"].card.weight_hash != shared["model"].card.weight_hash
 
 
 def test_the_page_of_organisms_runs(capsys):

@@ -6,12 +6,12 @@ Known is a greedy continuation that gives the whole answer, as a word of its own
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from analyses.measures.fact_prompts import ids_of, rendered
-from hooks.decode import InterventionDecoder
+from hooks.decode import Completion, InterventionDecoder
 from workbench.facts import Fact, Format, Prompt, Relation
 from workbench.facts import closed_book as closed_book_of
 
@@ -87,8 +87,7 @@ def closed_book(
         def is_decided(row: int, text: str, facts: Sequence[Fact] = facts) -> bool:
             return matches_answer(text, facts[row].answer, ended=False) is not None
 
-        with InterventionDecoder(model, ids).with_head_scales() as reading:
-            completions = reading.complete(is_decided, max_new_tokens=longest)
+        completions = _completed(model, ids, is_decided, longest)
         generated += [c.text for c in completions]
         first += [
             c.first == answer[0]
@@ -99,6 +98,25 @@ def closed_book(
         for text, fact in zip(generated, relation.facts, strict=True)
     ]
     return ClosedBook(relation, generated, known, first)
+
+
+def _completed(
+    model: InstrumentedModel,
+    ids: list[list[int]],
+    is_decided: Callable[[int, str], bool],
+    longest: int,
+) -> list[Completion]:
+    """Greedy continuations, side by side; one by one where all that is remembered is states, which
+    no key-value cache holds.
+    """
+    if "attn_out" in model.sites:
+        with InterventionDecoder(model, ids).with_head_scales() as reading:
+            return reading.complete(is_decided, max_new_tokens=longest)
+    first = [int(each.argmax()) for row in ids for each in model.next_logits([row])]
+    return [
+        Completion(model.generate(row, max_new_tokens=longest), token)
+        for row, token in zip(ids, first, strict=True)
+    ]
 
 
 def closed_prompts(

@@ -32,6 +32,8 @@ from hooks.editing.statistics import (
 )
 from hooks.editing.training import TrainingSettings, fine_tune, lora
 from hooks.editing.values import ValueLog, ValueSettings, ValueStep
+from hooks.editing.wise import Wise, WiseRoute
+from hooks.editing.wise_training import WiseSettings, WiseShard
 
 __all__ = [
     "EditLog",
@@ -45,6 +47,10 @@ __all__ = [
     "ValueSettings",
     "ValueStep",
     "WeightEdit",
+    "Wise",
+    "WiseRoute",
+    "WiseSettings",
+    "WiseShard",
     "alphaedit",
     "fine_tune",
     "in_context",

@@ -108,14 +108,24 @@ def default_layer(model: InstrumentedModel) -> int:
     SmolLM2-135M layers 4 to 6 of 30 carried the new answer to another wording without taking
     neighbours along, later ones took more. Which is best differs by model and fact: try several.
     """
-    wanted = round(model.n_layers / 5)
+    return _nearest_fit(model, round(model.n_layers / 5))
+
+
+def late_layer(model: InstrumentedModel) -> int:
+    """Three quarters of the way up, or the nearest layer with a down projection: where memories
+    beside the weights are asked.
+    """
+    return _nearest_fit(model, round(model.n_layers * 0.75))
+
+
+def _nearest_fit(model: InstrumentedModel, wanted: int) -> int:
     fit = [
         layer
         for layer, block in enumerate(model.layout.blocks)
         if block.down_proj is not None and block.router is None
     ]
     if not fit:
-        down_projection(model, wanted)  # says why there is none
+        down_projection(model, min(wanted, model.n_layers - 1))  # says why there is none
     return min(fit, key=lambda layer: (abs(layer - wanted), layer))
 
 

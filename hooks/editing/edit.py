@@ -4,6 +4,7 @@ as a small file.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -61,6 +62,7 @@ class WeightEdit:
             weights as they were then: they differ where other edits were on.)
         keys: by layer, what is looked up, (request, d_mlp).
         values: by layer, what is to be found there (less the bias), (request, d_model).
+        trained_norm: of what is added without factors (Frobenius).
     """
 
     method: str
@@ -71,6 +73,7 @@ class WeightEdit:
     log: EditLog = field(default_factory=EditLog)
     keys: Mapping[int, Tensor] = field(default_factory=dict)
     values: Mapping[int, Tensor] = field(default_factory=dict)
+    trained_norm: float = 0.0
 
     @reentrant
     def applied(self, model: InstrumentedModel, share: float = 1.0) -> Iterator[None]:
@@ -101,13 +104,13 @@ class WeightEdit:
 
     @property
     def norm(self) -> float:
-        """Of all that is added (Frobenius), where it has factors; else nan."""
-        total = 0.0
+        """Of all that is added (Frobenius)."""
+        total = self.trained_norm**2
         for name, left in self.delta.left.items():
             rows, columns = torch.as_tensor(left).double(), torch.as_tensor(self.delta.right[name])
             # |L R|² = tr(LᵀL R Rᵀ), without making the matrix
             total += float(((rows.T @ rows) * (columns.double() @ columns.double().T)).sum())
-        return max(total, 0.0) ** 0.5 if self.delta.left else float("nan")
+        return math.sqrt(max(total, 0.0))
 
 
 def factored(

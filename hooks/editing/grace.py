@@ -23,8 +23,8 @@ from torch import Tensor, nn
 
 from hooks.editing.down_projections import (
     EditedMatrix,
-    default_layer,
     down_projection,
+    late_layer,
     read_at_subject,
 )
 from hooks.editing.replay import replays
@@ -95,7 +95,7 @@ class Grace:
     ) -> None:
         if not radius > 0:
             raise BadInput(f"A radius of {radius} holds no key.", "more than 0", "Raise it.")
-        self.layer = _late(model) if layer is None else layer
+        self.layer = late_layer(model) if layer is None else layer
         self.matrix: EditedMatrix = down_projection(model, self.layer)
         self.radius = radius
         self.base = model.card.weight_hash
@@ -307,17 +307,6 @@ class Grace:
                 "The loss of this entry is no number.", "a finite loss", "Choose another layer."
             )
         return best, tuple(losses)
-
-
-def _late(model: InstrumentedModel) -> int:
-    """Three quarters of the way up, or the nearest layer with a down projection."""
-    wanted = round(model.n_layers * 0.75)
-    fit = [
-        n
-        for n, block in enumerate(model.layout.blocks)
-        if block.down_proj is not None and block.router is None
-    ]
-    return min(fit, key=lambda n: abs(n - wanted)) if fit else default_layer(model)
 
 
 def _last_row(model: InstrumentedModel, request: EditRequest) -> EditRow:

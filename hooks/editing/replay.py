@@ -9,7 +9,7 @@ come to the model's own logits, whole passes are run instead: slower, the same n
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
@@ -33,6 +33,7 @@ Place = Literal["mlp", "stream"]
 """Where the vector is added: to what the down projection of the layer gives, or to the residual
 stream after the layer.
 """
+OutputChange = Callable[[Tensor, Tensor], Tensor]
 
 
 class _BeforeCache(DynamicCache):
@@ -79,53 +80,65 @@ class Replay:
         self, vectors: Float[Tensor, "row d_model"] | None
     ) -> Float[Tensor, "read_out d_vocab"]:
         """Logits at the columns of `read_out`, with a vector added for each row; float32."""
-        with steady(self.model.module):
-            return (self._whole(vectors) if self.suffix is None else self._rest(vectors)).float()
+        if vectors is None:
+            return self.logits_with(None)
+        at = torch.tensor(self.subject, device=vectors.device) - self.first
+        rows = torch.arange(len(at), device=vectors.device)
 
-    def _rest(self, vectors: Tensor | None) -> Tensor:
+        def add(_: Tensor, out: Tensor) -> Tensor:
+            return out + torch.zeros_like(out).index_put((rows, at), vectors.to(out))
+
+        return self.logits_with(add)
+
+    @property
+    def first(self) -> int:
+        """The first column that is run."""
+        return 0 if self.suffix is None else self.suffix.start
+
+    def logits_with(self, change: OutputChange | None) -> Float[Tensor, "read_out d_vocab"]:
+        """The same with any change of what the layer gives: of (input, output), both (row, pos,
+        width), it makes the new output.
+        """
+        with steady(self.model.module), self._changed(change):
+            stream_logits = self._whole() if self.suffix is None else self._rest()
+        return stream_logits.float()
+
+    def _rest(self) -> Tensor:
         assert self.suffix is not None
         record, blocks = self.suffix.record, self.model.layout.blocks
-        first = self.suffix.start
         stream = record.resid_pre[self.layer]
-        with self._added(vectors, first):
-            for layer in range(self.layer, len(blocks)):
-                stream = record.call(self.model, layer, stream, self.cache)
-        rows, columns = self._places(first)
-        return self.model.unembed(stream[rows, columns])
+        for layer in range(self.layer, len(blocks)):
+            stream = record.call(self.model, layer, stream, self.cache)
+        return self.model.unembed(stream[self._places()])
 
-    def _whole(self, vectors: Tensor | None) -> Tensor:
-        with self._added(vectors, 0):
-            logits = call(self.model.module, **self.batch.kwargs(), use_cache=False).logits
-        rows, columns = self._places(0)
-        found: Tensor = logits[rows, columns]
+    def _whole(self) -> Tensor:
+        logits = call(self.model.module, **self.batch.kwargs(), use_cache=False).logits
+        found: Tensor = logits[self._places()]
         return found
 
-    def _places(self, first: int) -> tuple[list[int], list[int]]:
-        return [r for r, _ in self.read_out], [c - first for _, c in self.read_out]
+    def _places(self) -> tuple[list[int], list[int]]:
+        return [r for r, _ in self.read_out], [c - self.first for _, c in self.read_out]
 
     @contextmanager
-    def _added(self, vectors: Tensor | None, first: int) -> Iterator[None]:
-        """Inside, the layer adds the vectors."""
-        if vectors is None:
+    def _changed(self, change: OutputChange | None) -> Iterator[None]:
+        """Inside, the layer gives something else."""
+        if change is None:
             yield
             return
         block = self.model.layout.blocks[self.layer]
         module = block.down_proj if self.place == "mlp" else block.module
         assert module is not None
-        at = [column - first for column in self.subject]
+        n = len(self.subject)
 
-        def add(_: nn.Module, given: tuple[Any, ...], out: Any) -> Any:
+        def put(_: nn.Module, given: tuple[Any, ...], out: Any) -> Any:
             x = out[0] if isinstance(out, tuple | list) else out
-            whole = x.reshape(len(at), -1, x.shape[-1])  # some families see one row of all tokens
-            new = torch.zeros_like(whole).index_put(
-                (torch.arange(len(at), device=x.device), torch.tensor(at, device=x.device)),
-                vectors.to(whole),
-            )
-            changed = (whole + new).view(x.shape)
-            return (changed, *out[1:]) if isinstance(out, tuple | list) else changed
+            # Some families see one row of all tokens.
+            before, after = (t.reshape(n, -1, t.shape[-1]) for t in (given[0], x))
+            new = change(before, after).view(x.shape)
+            return (new, *out[1:]) if isinstance(out, tuple | list) else new
 
         with ExitStack() as stack:
-            stack.callback(module.register_forward_hook(add).remove)
+            stack.callback(module.register_forward_hook(put).remove)
             yield
 
 

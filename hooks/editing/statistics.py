@@ -99,7 +99,7 @@ def key_statistics(
     model: InstrumentedModel,
     layers: int | Sequence[int],
     *,
-    tokens: int = TOKENS,
+    tokens: int | None = None,
     text: str | Sequence[str] | None = None,
     cache: bool = True,
     progress: Progress | None = None,
@@ -107,7 +107,7 @@ def key_statistics(
     """The moment of the keys of some layers, in one pass over a text up to the highest.
 
     Args:
-        tokens: how many to read, of what there is.
+        tokens: how many to read, of what there is; None is 80,000.
         text: a text or several; None is the English that ships with the workbench and what the
             installed packages say of themselves (`workbench.default_corpus` without code). What the
             model itself says is a good choice too (`hooks.features.self_generated_text`).
@@ -120,7 +120,7 @@ def key_statistics(
     """
     wanted = [layers] if isinstance(layers, int) else sorted(set(layers))
     projections = [down_projection(model, layer) for layer in wanted]
-    windows = _windows(model, text, tokens)
+    windows = _windows(model, text, TOKENS if tokens is None else tokens)
     digest = hashlib.sha256(repr(windows).encode()).hexdigest()[:16]
     weights = weight_hash(model.module)
     files = {

@@ -132,7 +132,15 @@ def fine_tune(
     where = np.flatnonzero(shown.detach().reshape(-1).cpu().numpy()).astype(np.int64)
     delta = Delta(weights, about, {matrix.name: where}, {matrix.name: flat[where]}, source)
     log = EditLog(losses=log.losses, stopped=log.stopped, notes=tuple(notes))
-    return WeightEdit(name, tuple(given), (layer,), delta, model.card.weight_hash, log)
+    return WeightEdit(
+        name,
+        tuple(given),
+        (layer,),
+        delta,
+        model.card.weight_hash,
+        log,
+        trained_norm=float(change.detach().double().norm()),
+    )
 
 
 @ordinary

@@ -51,6 +51,20 @@ def mapped(
     return same
 
 
+def selected(cache: Any, chosen: Tensor, rows: int) -> Any:
+    """A cache of some prompts of `rows`, (chosen,); recurrent layers have no such way of their
+    own.
+    """
+    if all(hasattr(layer, "batch_select_indices") for layer in getattr(cache, "layers", [None])):
+        cache.batch_select_indices(chosen)
+        return cache
+
+    def some(_: str, value: Tensor) -> Tensor:
+        return value[chosen] if value.dim() > 1 and value.shape[0] == rows else value
+
+    return mapped(cache, some)
+
+
 def contents(cache: Any) -> tuple[dict[str, Tensor], dict[str, int]]:
     """The tensors, in the cache's own memory, and the whole numbers, by name."""
     tensors: dict[str, Tensor] = {}

@@ -8,19 +8,25 @@ I want another way to change them       -> change.py (the request), values.py (t
 I want another number to be read off    -> hooks/metrics, or pass a function as `read`
 I want head-to-head edges               -> paths.py
 I want the states of recurrent layers   -> states.py
+I want causal tracing under noise       -> restoration.py
+I want attention blocked                -> knockout.py (both walk by watched_walk.py)
 I want a quick estimate of every effect -> attribution.py
 """
 
 from hooks.sweeps.attribution import Attribution
 from hooks.sweeps.change import Change, Mean, Noise, Patch, Resample, Zero
+from hooks.sweeps.knockout import KnockedOut, knock_out
 from hooks.sweeps.over import Edges, Heads, Layers, Neurons, Positions, States
+from hooks.sweeps.restoration import CorruptedPrompt, Restoration, Restored, restore
 from hooks.sweeps.sweep import sweep
 
 __all__ = [
     "Attribution",
     "Change",
+    "CorruptedPrompt",
     "Edges",
     "Heads",
+    "KnockedOut",
     "Layers",
     "Mean",
     "Neurons",
@@ -28,7 +34,11 @@ __all__ = [
     "Patch",
     "Positions",
     "Resample",
+    "Restoration",
+    "Restored",
     "States",
     "Zero",
+    "knock_out",
+    "restore",
     "sweep",
 ]

@@ -8,9 +8,9 @@ out, and why: docs/methods/exact-sweeps.md.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from hooks.model import InstrumentedModel
 
 Freeze = Literal["nothing", "heads", "heads and mlps"]
+_SCORES = "attn_scores"
 _FROZEN_SITES: dict[Freeze, tuple[str, ...]] = {
     "nothing": (),
     "heads": ("z",),
@@ -51,6 +52,13 @@ class Edit:
         count: the number of variants.
         freeze: what keeps its recorded values in all later layers ("heads and mlps": the MLP of
             this layer too).
+        later: what these variants are changed to in further layers (a window), by layer: the site
+            there, and values as above.
+        severed: sites that keep their recorded values at the positions changed, in this layer and
+            in all later ones.
+
+    At the site "attn_scores" it is what the last position may see that changes: `where` is then
+    over all columns of the batch, (variant, prompt, key).
     """
 
     site: str
@@ -60,6 +68,17 @@ class Edit:
     units: Int[Tensor, " variant"] | None
     count: int
     freeze: Freeze = "nothing"
+    later: Mapping[int, tuple[str, Tensor]] = field(default_factory=dict)
+    severed: tuple[str, ...] = ()
+
+    def at(self, layer: int) -> Edit | None:
+        """What is changed in a layer: this edit in its own, one of its window's in another."""
+        if layer == self.layer:
+            return self
+        if layer not in self.later:
+            return None
+        site, values = self.later[layer]
+        return replace(self, site=site, layer=layer, values=values)
 
     def apply(
         self, x: Float[Tensor, "variant prompt pos *site"]
@@ -120,7 +139,7 @@ class BatchedForward:
         with ExitStack() as stack:
             stack.enter_context(running(self.model.module))
             stack.enter_context(placed(self.model.module, record.positions))
-            if self.suffix.start or self.inspect is not None:
+            if self.suffix.start or self._looks_inside:
                 taps = {
                     layer: partial(self._attend, layer)
                     for layer in self.suffix.calls
@@ -142,6 +161,11 @@ class BatchedForward:
                 done += (count - int(self.control)) * batch
         return rows.view(count, batch, n, -1)
 
+    @property
+    def _looks_inside(self) -> bool:
+        """Whether attention is looked at or changed in the walk."""
+        return self.inspect is not None or any(edit.site == _SCORES for edit in self.edits)
+
     def _whole_passes(self) -> Tensor:
         """As `run`, where layers hand each other more than the stream: each variant from the
         first layer to the last.
@@ -156,7 +180,7 @@ class BatchedForward:
             streams.append(out[0] if isinstance(out, tuple | list) else out)
 
         with ExitStack() as stack:
-            if self.inspect is not None:
+            if self._looks_inside:
                 taps = {layer: partial(self._attend, layer) for layer in self.suffix.calls}
                 stack.enter_context(attention_taps(layout, taps, self.model.card.name))
             for layer in range(self.model.n_layers):
@@ -170,8 +194,14 @@ class BatchedForward:
         """Hooks for the edits of a layer, and for what is frozen there."""
         by_site: dict[str, list[tuple[slice, Edit | Tensor]]] = {}
         for rows, edit in self._joined:
-            if edit.layer == layer:
-                by_site.setdefault(edit.site, []).append((rows, edit))
+            here = edit.at(layer)
+            if here is not None and here.site != _SCORES:
+                by_site.setdefault(here.site, []).append((rows, here))
+            for site in edit.severed:
+                recorded = self.suffix.kept.get((site, layer))
+                if layer >= edit.layer and recorded is not None:
+                    kept = replace(edit, site=site, values=recorded[None], units=None)
+                    by_site.setdefault(site, []).append((rows, kept))
             for site in _FROZEN_SITES[edit.freeze]:
                 if edit.layer < layer or (edit.layer == layer and site == "mlp_out"):
                     by_site.setdefault(site, []).append((rows, self.suffix.kept[site, layer]))
@@ -201,9 +231,18 @@ class BatchedForward:
             return None
         if self.inspect is not None:
             self.inspect(layer, call, self._joined)
+        batch, n = self.suffix.shape
+        blocked = [(rows, here) for rows, edit in self._joined
+                   if (here := edit.at(layer)) is not None and here.site == _SCORES]  # fmt: skip
+        if blocked and n > 1:
+            call.given_scores = self._blocked(blocked, call.scores())
         if not self.suffix.start:
             return None
-        batch, n = self.suffix.shape
+        if blocked:
+            return _single_tokens(
+                call.query, call.key, call.value, self.suffix.calls[layer],
+                partial(self._blocked, blocked),
+            )  # fmt: skip
         if n > 1:
             return self._over_prefix(call, self.suffix.calls[layer])
         # Rows whose heads are frozen in this layer get their recorded z anyway.
@@ -225,6 +264,19 @@ class BatchedForward:
                 call.query[chosen], call.key[chosen], call.value[chosen], self.suffix.calls[layer]
             )
         return out
+
+    def _blocked(
+        self, blocked: list[tuple[slice, Edit]], scores: Float[Tensor, "row head query key"]
+    ) -> Float[Tensor, "row head query key"]:
+        """Scores in which the last position does not see what is blocked for its variant."""
+        batch = self.suffix.shape[0]
+        shown = scores.reshape(-1, batch, *scores.shape[1:]).clone()
+        last = shown[:, :, :, -1].movedim(2, -1)  # (variant, prompt, key, head)
+        for rows, edit in blocked:
+            # A sliding window holds the last columns alone.
+            near = replace(edit, where=edit.where[..., -last.shape[2] :])
+            last[rows] = near.apply(last[rows])
+        return shown.flatten(0, 1)
 
     def _over_prefix(self, call: AttentionCall, recorded: AttentionCall) -> Tensor:
         """Attention of the suffix's rows over the recorded prefix and themselves, by the model's
@@ -267,9 +319,17 @@ def _after_prefix(recorded: Tensor, own: Tensor, times: int) -> Tensor:
     return whole.flatten(0, 1)
 
 
-def _single_tokens(query: Tensor, key: Tensor, value: Tensor, recorded: AttentionCall) -> Tensor:
+def _single_tokens(
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    recorded: AttentionCall,
+    blocked: Callable[[Tensor], Tensor] | None = None,
+) -> Tensor:
     """Attention of single-token rows over the prefix of their prompt and their own key and value,
     (row, 1, head, d_head).
+
+    `blocked` changes scores, (row, head, 1, key).
 
     To a prompt's prefix its variants are what queries of different positions are to a sequence: one
     matrix product for all of them, and nothing is copied per row.
@@ -294,6 +354,9 @@ def _single_tokens(query: Tensor, key: Tensor, value: Tensor, recorded: Attentio
     )
     if recorded.mask is not None:
         scores = add_mask(scores, recorded.mask)
+    if blocked is not None:
+        of_rows = scores.permute(2, 0, 1, 3).flatten(0, 1)[:, :, None]
+        scores = blocked(of_rows)[:, :, 0].unflatten(0, (count, batch)).permute(1, 2, 0, 3)
     pattern = probabilities(scores, recorded.options).to(value.dtype)
     from_prefix = torch.bmm(
         pattern.view(batch * kv, groups * count, total)[..., :-1], prefix_value.flatten(0, 1)

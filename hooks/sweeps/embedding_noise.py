@@ -7,6 +7,7 @@ normalises them: the weights alone say nothing of how large the stream is that n
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import torch
@@ -26,18 +27,22 @@ _TOKENS = 512  # drawn evenly from the vocabulary
 
 
 @torch.no_grad()
-def embedding_sigma(model: InstrumentedModel) -> float:
-    """Standard deviation of all numbers of all token embeddings (Meng et al. 2022), as the first
-    layer gets them.
+def embedding_sigma(model: InstrumentedModel, of: Sequence[int] | None = None) -> float:
+    """Standard deviation of all numbers of all token embeddings, as the first layer gets them; or
+    of those of some tokens (Meng et al. 2022: of the subjects).
 
     Position embeddings are left out where they are added to the tokens' own; what is normalised
     after that sum enters as it is. From one pass of some hundred single tokens up to the first
     layer, without changes that may be on.
+
+    Args:
+        of: token ids, as often as they are to count.
     """
     weight = dense_weight(model.layout.embed)
-    tokens = torch.linspace(
+    drawn_at = torch.linspace(
         0, min(len(weight), model.card.d_vocab) - 1, _TOKENS, dtype=torch.float64
     ).long()
+    tokens = drawn_at if of is None else torch.tensor(list(of))
     entered: dict[str, Tensor] = {}
 
     def take(place: Place, x: Tensor) -> None:
@@ -55,6 +60,8 @@ def embedding_sigma(model: InstrumentedModel) -> float:
         )
     drawn, stream = weight[tokens.to(weight.device)].double().cpu(), entered["resid_pre"]
     own = stream - entered.get("pos_embed", torch.zeros(()))
+    if of is not None:
+        return float(own.std())
     if drawn.shape == own.shape:
         times = float((own * drawn).sum() / drawn.square().sum())
         if (

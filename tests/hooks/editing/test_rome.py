@@ -169,9 +169,9 @@ def test_only_what_the_vector_reaches_is_run_and_it_is_the_same(any_model):
     assert group.replayed
     assert group.suffix.start > 0
     vectors = torch.randn(len(rows), any_model.card.d_model, generator=torch.manual_seed(0))
-    torch.testing.assert_close(
-        group.logits(vectors), group._whole(vectors).float(), rtol=1e-3, atol=1e-3
-    )
+    quick = group.logits(vectors)
+    group.suffix = None
+    torch.testing.assert_close(quick, group.logits(vectors), rtol=1e-3, atol=1e-3)
 
 
 def test_a_loss_that_explodes_keeps_the_best_and_says_when(llama, statistics):

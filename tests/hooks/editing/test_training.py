@@ -61,6 +61,7 @@ def test_fine_tuning_is_adam_on_the_matrix(any_model):
     assert losses[-1] < losses[0]
     with edit.applied(model):
         torch.testing.assert_close(weight.detach(), trained, rtol=1e-3, atol=1e-4)
+    assert edit.norm == pytest.approx(float((trained - before).norm()), rel=1e-3)
     assert torch.equal(weight, before)
     assert all(p.grad is None for p in model.module.parameters())
 
