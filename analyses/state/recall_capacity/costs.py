@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from analyses.measures.pair_questions import of_task, too_few_words, vocabulary_of
-from analyses.state.recall_capacity import kept_pairs as kept
+from analyses.state.recall_capacity import exact_pairs as kept
 from analyses.state.recall_capacity import small_fits as small
 from analyses.state.recall_capacity.chain_order import LAYERS, STEPS
-from analyses.state.recall_capacity.kept_pairs import unavailable_reason as no_errors
+from analyses.state.recall_capacity.exact_pairs import unavailable_reason as no_errors
 from analyses.state.recall_capacity.measure import BATCH
 from analyses.state.recall_capacity.memories import CONDITIONS, lacks_a_memory
 from analyses.state.recall_capacity.params import Params

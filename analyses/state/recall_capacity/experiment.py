@@ -54,9 +54,9 @@ def run(model: InstrumentedModel, params: Params, progress: Progress) -> Result:
         chain_order.measure(result, params, stage["chains"])
         progress.checkpoint(result)
     if "eidetic" in wanted:
-        from analyses.state.recall_capacity import kept_pairs
+        from analyses.state.recall_capacity import exact_pairs
 
-        kept_pairs.measure(result, model, params, stage["kept"])
+        exact_pairs.measure(result, model, params, stage["kept"])
     if "tasks" in wanted:
         from analyses.state.recall_capacity import task_table
 

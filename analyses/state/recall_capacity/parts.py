@@ -37,7 +37,7 @@ def _lacks_a_memory(model: InstrumentedModel) -> str | None:
 
 
 def _no_errors(model: InstrumentedModel) -> str | None:
-    from analyses.state.recall_capacity.kept_pairs import unavailable_reason
+    from analyses.state.recall_capacity.exact_pairs import unavailable_reason
 
     return unavailable_reason(model)
 

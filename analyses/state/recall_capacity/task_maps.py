@@ -32,7 +32,7 @@ LEARNED = 0.5
 
 
 @dataclass(frozen=True)
-class Cell:
+class TaskTraining:
     """One training.
 
     Attributes:
@@ -109,7 +109,7 @@ def train(
     steps: int,
     report: Callable[[float], None] = lambda share: None,
     within: Callable[[], AbstractContextManager[Any]] = nullcontext,
-) -> Cell:
+) -> TaskTraining:
     """Train one model and ask it for what it knows by heart and what it can look up.
 
     Args:
@@ -151,7 +151,7 @@ def train(
 @torch.no_grad()
 def _measured(
     model: Any, own: torch.Tensor | None, key_dim: int, seed: int, generator: torch.Generator
-) -> Cell:
+) -> TaskTraining:
     def right(tasks: torch.Tensor) -> torch.Tensor:
         ids, answers, where = rows(tasks, _MEASURED, SHOWN, generator)
         found = model(input_ids=ids, use_cache=False).logits[:, where].argmax(-1) == answers
@@ -160,7 +160,7 @@ def _measured(
 
     new = right(draw_tasks(_MEASURED, generator))
     seen = new if own is None else right(own)
-    return Cell(
+    return TaskTraining(
         0 if own is None else len(own),
         key_dim,
         seed,

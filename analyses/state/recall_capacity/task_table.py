@@ -25,12 +25,13 @@ KEY_DIMS = (4, 8, 16)
 SEEDS = (0, 1, 2)
 STEPS = 700
 GENERALIZES, MEMORIZES, BOTH, FAILS = "generalizes", "memorizes", "both", "fails"
+_DOES = {BOTH: "does both"}
 
 
-def stored() -> list[task_maps.Cell]:
+def stored() -> list[task_maps.TaskTraining]:
     """The trainings that ship."""
     lines = FILE.read_text("utf-8").splitlines() if FILE.exists() else []
-    return [task_maps.Cell(**json.loads(line)) for line in lines]
+    return [task_maps.TaskTraining(**json.loads(line)) for line in lines]
 
 
 def verdict(generalizes: float, memorizes: float) -> str:
@@ -78,8 +79,8 @@ def _add_finding(result: Result, table: pd.DataFrame) -> None:
     large = table[table["state_bytes"] == table["state_bytes"].max()]
     small = table[table["state_bytes"] == table["state_bytes"].min()]
     words = [
-        f"{_tasks(row.tasks)} {row.verdict} ({percent(row.memorizes)} by heart, {percent(row.generalizes)}"
-        " looked up)"
+        f"{_tasks(row.tasks)} {_DOES.get(row.verdict, row.verdict)} ({percent(row.memorizes)} by"
+        f" heart, {percent(row.generalizes)} looked up)"
         for row in large.itertuples()
     ]
     trainings = int(table["trainings"].sum())

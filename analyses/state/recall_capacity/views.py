@@ -154,5 +154,5 @@ VIEWS = [
         v.table("chain_steps", "When each distance was learned"),
     ], otherwise=_NOT_RUN.format("chains")),
     *SMALL_VIEWS,
-    replace(claims_view(claims.CLAIMS, claims.ABOUT), otherwise="no part was run that a claim is about"),
+    replace(claims_view(claims.CLAIMS, claims.ABOUT), otherwise="no part with a claim was run"),
 ]  # fmt: skip
