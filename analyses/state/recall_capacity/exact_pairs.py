@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from analyses.measures.pair_questions import is_trained_on_pairs
-from analyses.measures.statistics import auc, mean_interval
+from analyses.measures.statistics import auc, mean_interval, share_interval
 from analyses.state.recall_capacity import eidetic
 from workbench.result import Finding, Result
 from workbench.wording import percent
@@ -60,7 +60,7 @@ def measure(result: Result, model: InstrumentedModel, params: Params, progress: 
             tells = auc(error[~held.right], error[held.right])[0]
         for kept in KEPT:
             each = shares[way, kept] = eidetic.recall_with(held, way, at, kept, rng)
-            mean, (low, high) = mean_interval(each)
+            mean, (low, high) = share_interval(each, np.arange(len(each)))
             rows.append(
                 {
                     "way": way, "kept": kept, "recall": mean, "low": low, "high": high,

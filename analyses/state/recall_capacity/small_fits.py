@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from analyses.measures.statistics import mean_interval
+from analyses.measures.statistics import mean_interval, share_interval
 from analyses.state.recall_capacity import recitation, sentence_memory, vocabulary_fit
 from workbench.result import Finding, Result
 from workbench.wording import percent
@@ -48,7 +48,7 @@ def add_recitation(result: Result, params: Params, progress: Progress) -> None:
     table = result.tables["recited"] = pd.DataFrame([vars(one) for one in found])
     rows = []
     for (length, items), part in table.groupby(["length", "items"]):
-        exact, (low, high) = mean_interval(part["exact"].to_numpy())
+        exact, (low, high) = share_interval(part["exact"].to_numpy(), part["seed"].to_numpy())
         rows.append(
             {
                 "length": length, "items": items, "exact": exact, "low": low, "high": high,

@@ -37,7 +37,7 @@ def _live(run: Result, pick: v.Pick) -> list[v.Item]:
         series={"margin": ("margin", colour.FUNCTION)}, ylabel="score",
         title=f"Margin of the right class: {made['where']}",
     )  # fmt: skip
-    return [sel.live_sentence(run, pick), right, margin]
+    return [sel.live_sentence(run, pick), v.Beside([right, margin], width=420)]
 
 
 ANSWER = v.Answer(("recall", "state_size", "order"), ("State size", 0), ("guess",))
