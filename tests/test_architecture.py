@@ -24,6 +24,7 @@ PICTURES = {
     "analyses/state/recall_capacity/views.py": 15,
     "analyses/state/recurrent_state/views.py": 20,
     "analyses/weights/fact_tracing/views.py": 14,
+    "analyses/weights/edit_ledger/views.py": 8,
 }
 """Pictures of the analyses that came later: 150 lines for five of them."""
 TABLES = {"workbench/upgrades_to_2.py": "old names of tables, columns and findings, with the new"}

@@ -118,12 +118,17 @@ def late_layer(model: InstrumentedModel) -> int:
     return _nearest_fit(model, round(model.n_layers * 0.75))
 
 
-def _nearest_fit(model: InstrumentedModel, wanted: int) -> int:
-    fit = [
+def editable_layers(model: InstrumentedModel) -> list[int]:
+    """The layers that have a down projection of their own, and no mixture of experts."""
+    return [
         layer
         for layer, block in enumerate(model.layout.blocks)
         if block.down_proj is not None and block.router is None
     ]
+
+
+def _nearest_fit(model: InstrumentedModel, wanted: int) -> int:
+    fit = editable_layers(model)
     if not fit:
         down_projection(model, min(wanted, model.n_layers - 1))  # says why there is none
     return min(fit, key=lambda layer: (abs(layer - wanted), layer))

@@ -201,7 +201,14 @@ def lora(
 
 
 def _with_attention(model: InstrumentedModel) -> list[int]:
-    return [n for n, b in enumerate(model.layout.blocks) if {"q", "v"} <= set(b.projections)]
+    found = [n for n, b in enumerate(model.layout.blocks) if {"q", "v"} <= set(b.projections)]
+    if not found:
+        raise Unfit(
+            f"{model.card.name} has no layer whose queries and values could be told apart.",
+            "a layer with a query and a value projection",
+            "Use fine_tune, or another model.",
+        )
+    return found
 
 
 @dataclass(frozen=True)

@@ -90,6 +90,15 @@ def test_a_change_opens_by_the_model_it_belongs_to(places: Path) -> None:
     assert (entry.cached, entry.description) == (True, "forgets <b>it</b>")
     assert entry.memory == listed()["organism/planted"].memory
     assert "which model" in made[f"MODEL+{run / 'lost.safetensors'}"].problem
+    # A change that was made behind another one opens behind its file, if that lies beside it.
+    for name, first in (("second", "forgets"), ("third", "gone")):
+        model = f"organism/planted+{first}.safetensors"
+        Delta("hash", "too", **change, model=model).save(run / f"{name}.safetensors")
+    made = listed(origin="made here")
+    both = f"organism/planted+{run / 'forgets.safetensors'}+{run / 'second.safetensors'}"
+    assert made[both].cached
+    alone = made[f"organism/planted+gone.safetensors+{run / 'third.safetensors'}"]
+    assert (alone.cached, "does not lie beside it" in alone.problem) == (False, True)
 
 
 def test_what_is_broken_is_listed_with_the_reason_and_costs_no_other(places: Path) -> None:

@@ -105,5 +105,6 @@ def test_what_ours_choose_is_in_their_sample_runs():
         "memory heads",
         "memorization heads",
         "layers that store pairs",
+        "sites that are told from permuted tokens",
     }
     assert all(choices.values())

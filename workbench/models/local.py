@@ -159,16 +159,31 @@ def _delta(file: Path) -> ModelEntry | None:
     about = weight_sizes.head(file).get("__metadata__")
     if not isinstance(about, dict) or about.get("format") not in weight_delta.FORMATS:
         return None
-    model = str(about.get("model") or "")
+    model, problem = _made_on(str(about.get("model") or ""), file.parent)
     size = weight_sizes.of_reference(model) if model else None
     return ModelEntry(
         name=f"{model or 'MODEL'}+{file}",
         description=str(about.get("about") or ""),
         licence="",
         origin="made here",
-        cached=bool(model),
+        cached=not problem,
         bytes=file.stat().st_size,
         path=file,
-        problem="" if model else "its file does not say which model it belongs to",
+        problem=problem,
         memory=size.float32 if size is not None else None,
     )
+
+
+def _made_on(model: str, folder: Path) -> tuple[str, str]:
+    """The model that a delta belongs to, with the files of earlier ones as they lie in a folder;
+    and what is wrong.
+    """
+    if not model:
+        return "", "its file does not say which model it belongs to"
+    base, *earlier = model.split("+")
+    for n, name in enumerate(earlier):
+        if name.endswith(weight_delta.SUFFIX):
+            if not (folder / name).is_file():
+                return model, f"{name}, which it was made behind, does not lie beside it"
+            earlier[n] = str(folder / name)
+    return "+".join([base, *earlier]), ""

@@ -82,7 +82,7 @@ def _gap(layers: Sequence[int]) -> int:
 
 def explained(rows: pd.DataFrame, seed: int) -> dict[str, tuple[float, tuple[float, float]]]:
     """R² of the new answer's probability by the layer alone (`layer`), the gain with the trace
-    added (`gain`), and the correlation of trace and probability (`correlation`), each with its 95 %
+    added (`gain`), and the correlation of trace and probability (`correlation`), each with its 95 %
     interval over facts drawn again; and the gain with traces dealt to other facts (`null`).
     """
     rng = np.random.default_rng(seed)

@@ -27,7 +27,7 @@ ABOUT = (
     f" each on its own model. Under {FEWEST} facts nothing is judged. A claim that fails here may"
     " hold for a larger model, and the other way round."
 )
-_FACTS = "95 % over facts"
+_FACTS = "95 % over facts"
 
 
 def _site(name: str, result: Result) -> Measured:
@@ -49,6 +49,10 @@ def _site(name: str, result: Result) -> Measured:
 
 def _early(result: Result) -> Measured:
     return _site("early", result)
+
+
+def _above(result: Result) -> Measured:
+    return _site("early, above", result)
 
 
 def _late(result: Result) -> Measured:
@@ -82,9 +86,9 @@ def _subject_matters(result: Result) -> Measured:
     base = values["random_tokens"]
     told = sign(-high, -low, at=-base)
     return Measured(
-        f"{100 * values['subject']:.0f} %, random tokens {100 * base:.0f} %".replace("-", "−"),
+        f"{100 * values['subject']:.0f} %, random tokens {100 * base:.0f} %".replace("-", "−"),
         verdict_of([told]),
-        f"{_FACTS}: {100 * low:.0f} to {100 * high:.0f} %".replace("-", "−"),
+        f"{_FACTS}: {100 * low:.0f} to {100 * high:.0f} %".replace("-", "−"),
     )
 
 
@@ -156,6 +160,10 @@ CLAIMS = [
         "GPT-2 XL: 6.6 points of 18.6, window of 10 around layer 15", _early, _GROUPS[0], "sites",
     ),
     Claim(
+        "So do MLPs above the first layer's, which does much of the embedding's work",
+        "GPT-2 XL: the peak lies at layer 15 of 48", _above, _GROUPS[0], "sites",
+    ),
+    Claim(
         "So do states there, of subjects of several tokens",
         "GPT-2 XL: 8.7 points at layer 15", _early_state, _GROUPS[0], "sites",
     ),
@@ -165,7 +173,7 @@ CLAIMS = [
     ),
     Claim(
         "The last token needs to see the subject, more than as many random tokens",
-        "GPT-2 XL: up to 60 % less", _subject_matters, _GROUPS[1], "knockout",
+        "GPT-2 XL: up to 60 % less", _subject_matters, _GROUPS[1], "knockout",
     ),
     Claim(
         "The relation is read first, the subject in later layers",
@@ -173,7 +181,7 @@ CLAIMS = [
     ),
     Claim(
         "Attention extracts the answer more often than MLPs",
-        "68 % (GPT-2 XL) and 44 % (GPT-J) of facts by attention", _attention_extracts, _GROUPS[1],
+        "68 % (GPT-2 XL) and 44 % (GPT-J) of facts by attention", _attention_extracts, _GROUPS[1],
         "events",
     ),
     Claim(
@@ -186,7 +194,7 @@ CLAIMS = [
     ),
     Claim(
         "Tracing does not tell the best layer to edit (Hase et al. 2023)",
-        "GPT-J: r −0.13; R² 94.7 % by layer, 94.8 % with the trace", _hase, _GROUPS[2], "edits",
+        "GPT-J: r −0.13; R² 94.7 % by layer, 94.8 % with the trace", _hase, _GROUPS[2], "edits",
     ),
 ]  # fmt: skip
 

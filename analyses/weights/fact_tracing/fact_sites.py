@@ -23,6 +23,18 @@ if TYPE_CHECKING:
     from analyses.weights.fact_tracing.traced_facts import TracedFact
 
 
+EARLY, ABOVE, LATE, EARLY_STATE = "early", "early, above", "late", "early state"
+SITES = (
+    (EARLY, MLP, SUBJECT),
+    (ABOVE, MLP, SUBJECT),
+    (LATE, ATTENTION, LAST),
+    (EARLY_STATE, STATE, SUBJECT),
+)
+"""Name, what is restored, and where. The first layer's MLP does much of the embedding's work, so
+that the early site is also looked for without it.
+"""
+
+
 @dataclass(frozen=True)
 class FactSite:
     """A site, measured.
@@ -30,8 +42,8 @@ class FactSite:
     Attributes:
         layers: where it was found, on each half of the facts.
         effect: mean IE at the site.
-        contrast: how much more than at the fact's other tokens, with its 95 % interval over facts.
-        null: the 95 % range of the contrast under permuted tokens.
+        contrast: how much more than at the fact's other tokens, with its 95 % interval over facts.
+        null: the 95 % range of the contrast under permuted tokens.
         n: facts.
     """
 
@@ -56,29 +68,37 @@ class FactSite:
         return True if self.low > self.null[1] else False if self.high < self.null[1] else None
 
 
-def sites_of(maps: Maps, facts: Sequence[TracedFact], seed: int) -> list[FactSite]:
+def sites_of(maps: Maps, facts: Sequence[TracedFact], window: int, seed: int) -> list[FactSite]:
     """The early site, of MLPs and of states, and the late one, of attention; those of the kinds
     that were traced.
+
+    Args:
+        window: layers of a window.
     """
     found = []
-    for name, kind, tokens in (
-        ("early", MLP, SUBJECT), ("late", ATTENTION, LAST), ("early state", STATE, SUBJECT),
-    ):  # fmt: skip
+    for name, kind, tokens in SITES:
         if kind in maps.effects:
-            site = _site(maps, facts, (name, kind, tokens), seed)
+            site = _site(
+                maps, facts, (name, kind, tokens), 0 if kind == STATE else window // 2, seed
+            )
             found += [site] if site is not None else []
     return found
 
 
 def _site(
-    maps: Maps, facts: Sequence[TracedFact], asked: tuple[str, str, str], seed: int
+    maps: Maps,
+    facts: Sequence[TracedFact],
+    asked: tuple[str, str, str],
+    lowest: int,
+    seed: int,
 ) -> FactSite | None:
+    """`lowest` is the highest layer whose window reaches the first one."""
     name, kind, tokens = asked
     layers = np.array(maps.layers[kind])
     middle = (max(layers) + 1) / 2
     half = layers >= middle if tokens == LAST else layers < middle
-    if kind == STATE:
-        half &= layers > 0  # what enters the first layer is the token itself
+    if name in (ABOVE, EARLY_STATE):
+        half &= layers > lowest  # what enters the first layer is the token itself
     own = by_class(maps, facts, kind)[tokens]
     rows = [n for n in range(len(own)) if _tells(facts[maps.facts[n]], kind)]
     if len(rows) < 2 or not half.any():

@@ -8,7 +8,20 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from analyses.measures.statistics import mean_interval
-from analyses.weights.fact_tracing.constants import ATTENTION, FEWEST, LAST, MLP, NOISE, SUBJECT
+from analyses.weights.fact_tracing.constants import (
+    ATTENTION,
+    DRAWS,
+    FEWEST,
+    LAST,
+    LEAST,
+    MLP,
+    NOISE,
+    SEVERED,
+    STATE,
+    SUBJECT,
+)
+from analyses.weights.fact_tracing.fact_sites import ABOVE, EARLY, EARLY_STATE, LATE
+from analyses.weights.fact_tracing.maps import by_class
 from workbench.result import Finding
 from workbench.wording import counted, percent
 
@@ -17,15 +30,21 @@ if TYPE_CHECKING:
 
     from analyses.weights.fact_tracing.fact_sites import FactSite
     from analyses.weights.fact_tracing.maps import Maps
-    from analyses.weights.fact_tracing.traced_facts import Chosen
+    from analyses.weights.fact_tracing.traced_facts import Chosen, TracedFact
     from workbench.result import Result
 
-_TITLES = {
-    "early": "Early site: MLPs at the last subject token",
-    "late": "Late site: attention at the last token",
-    "early state": "Early site: the state of the last subject token",
+_PLACES = {
+    EARLY: ("MLPs at the subject's last token", "early site"),
+    ABOVE: ("MLPs above the first layer, at the subject's last token,", "early site"),
+    LATE: ("attention at the last token", "late site"),
+    EARLY_STATE: ("states of the last token of subjects of several tokens", "early site"),
 }
-KEYS = {"early": "early_site", "late": "late_site", "early state": "early_state"}
+KEYS = {
+    EARLY: "early_site",
+    ABOVE: "early_above",
+    LATE: "late_site",
+    EARLY_STATE: "early_state",
+}
 
 
 def add_known(result: Result, chosen: Chosen, name: str) -> None:
@@ -85,17 +104,21 @@ def add_sites(result: Result, sites: Sequence[FactSite]) -> None:
     """Whether there is an early and a late site, each against permuted tokens."""
     for site in sites:
         where = " and ".join(str(layer) for layer in dict.fromkeys(site.layers))
+        place, called = _PLACES[site.name]
+        verb = "carries" if site.name == LATE else "carry"
+        begins = place[0].upper() + place[1:]
         verdict = {
-            True: "is there",
-            False: "is not there: no more than permuted tokens give",
-            None: "cannot be told from permuted tokens",
+            True: f"{begins} {verb} the fact ({called})",
+            False: f"{begins} {verb} no more of the fact than permuted tokens (no {called})",
+            None: f"Whether {place} {verb} the fact ({called}) cannot be told",
         }[site.is_there]
+        gives = "it gives" if site.name == LATE else "they give"
         says = (
-            f"{_TITLES[site.name]}: it {verdict}. Around layer {where} the {site.tokens} gives back"
-            f" {100 * site.contrast:.1f} points more than the fact's other tokens (95 %:"
-            f" {100 * site.low:.1f} to {100 * site.high:.1f}; permuted tokens"
+            f"{verdict}: restored around layer {where}, {gives} back"
+            f" {100 * site.contrast:.1f} points of probability more than the fact's other tokens"
+            f" (95 %: {100 * site.low:.1f} to {100 * site.high:.1f}; permuted tokens"
             f" {100 * site.null[0]:.1f} to {100 * site.null[1]:.1f}; {site.n} facts, the layer"
-            " chosen on the other half of them)."
+            " chosen on the other half)."
         )
         values = {"contrast": site.contrast, "effect": site.effect, "null_high": site.null[1]}
         spread = {"contrast": (site.low, site.high)}
@@ -106,29 +129,46 @@ def add_sites(result: Result, sites: Sequence[FactSite]) -> None:
         )
 
 
-def add_no_site(result: Result, name: str, why: str) -> None:
-    """That nothing can be said of a site, and why."""
-    result.add(Finding(KEYS[name], float("nan"), f"{_TITLES[name]}: cannot be told, {why}."))
-
-
-def add_severed(result: Result, table: pd.DataFrame) -> None:
+def add_severed(
+    result: Result, table: pd.DataFrame, maps: Maps, facts: Sequence[TracedFact], seed: int
+) -> None:
     """What of the early states goes through MLPs and what through attention, and the table."""
     rows = table[(table["tokens"] == SUBJECT) & (table["corruption"] == NOISE)]
     rows = rows[rows["kind"].str.startswith("state")]
     result.tables["severed"] = rows.drop(columns=["corruption", "tokens"]).reset_index(drop=True)
-    frame = rows.pivot(index="layer", columns="kind", values="effect")
-    early = frame[(frame.index > 0) & (frame.index < (frame.index.max() + 1) / 2)]
-    if early.empty or float(early["state"].mean()) <= 0:
-        return
-    kept = {
-        name: float(early[f"state, no {name}"].mean() / early["state"].mean())
-        for name in ("MLPs", "attention")
+    layers = np.array(maps.layers[STATE])
+    early = (layers > 0) & (layers < (layers.max() + 1) / 2)
+    per_fact = {
+        kind: by_class(maps, facts, kind)[SUBJECT][:, early].sum(1)
+        for kind in (STATE, *SEVERED.values())
     }
+    if per_fact[STATE].sum() <= 0:
+        return
+    rng, n = np.random.default_rng(seed), len(maps.facts)
+    draws = rng.integers(n, size=(DRAWS, n))
+    kept, spread = {}, {}
+    for name, kind in SEVERED.items():
+        kept[name] = float(per_fact[kind].sum() / per_fact[STATE].sum())
+        again = per_fact[kind][draws].sum(1) / per_fact[STATE][draws].sum(1)
+        low, high = np.percentile(again, [2.5, 97.5])
+        spread[name] = (float(low), float(high))
+
+    def words(name: str) -> str:
+        low, high = spread[name]
+        return f"{percent(kept[name])} (95 %: {percent(low)} to {percent(high)})"
+
     says = (
         "In the lower half of the layers a restored state of the last subject token keeps"
-        f" {percent(kept['MLPs'])} of its effect without the later MLPs at that token, and"
-        f" {percent(kept['attention'])} without the later attention there: the less is kept, the"
-        " more goes that way."
+        f" {words('no_mlps')} of its effect without the later MLPs at that token, and"
+        f" {words('no_attention')} without the later attention there ({n} facts): the less is"
+        " kept, the more goes that way."
     )
-    values = {"no_mlps": kept["MLPs"], "no_attention": kept["attention"]}
-    result.add(Finding("severed", values, says, unit="share of the effect"))
+    result.add(
+        Finding(
+            "severed",
+            kept,
+            says.replace("-", "−"),
+            unit="share of the effect",
+            interval=spread if n >= LEAST else None,
+        )
+    )

@@ -30,9 +30,9 @@ def spans_of(fact: TracedFact, rng: random.Random) -> dict[str, list[int]]:
     relation = [pos for pos in range(1, last) if pos not in subject]
     return {
         "subject": subject,
-        "last subject token": [end - 1],
+        "subject's last": [end - 1],
         "relation": relation,
-        "last token itself": [last],
+        "itself": [last],
         "first token": [] if start == 0 else [0],
         RANDOM: sorted(rng.sample(relation, min(len(subject), len(relation)))),
     }

@@ -14,7 +14,15 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from analyses.measures.statistics import mean_interval
-from analyses.weights.fact_tracing.constants import ATTENTION, CLASSES, KINDS, MLP, PERMUTED, STATE
+from analyses.weights.fact_tracing.constants import (
+    ATTENTION,
+    CLASSES,
+    KINDS,
+    LEAST,
+    MLP,
+    PERMUTED,
+    STATE,
+)
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -147,6 +155,8 @@ def class_table(maps: Maps, facts: Sequence[TracedFact], corruption: str) -> pd.
             total = float(maps.total[has].mean())
             for column, layer in enumerate(maps.layers[kind]):
                 mean, (low, high) = mean_interval(values[has, column])
+                if has.sum() < LEAST:
+                    low = high = np.nan
                 rows.append(
                     (corruption, kind, name, layer, mean, low, high,
                      mean / total if total > 0 else np.nan, int(has.sum()))

@@ -28,7 +28,7 @@ def add_knockout(result: Result, change: np.ndarray, layers: Sequence[int]) -> N
     worst = table.loc[table.groupby("span", sort=False)["change"].idxmin()].set_index("span")
     names = [name for name in ("subject", "relation", RANDOM) if name in worst.index]
     said = "; ".join(
-        f"{name} {100 * worst.loc[name, 'change']:+.0f} % at layer {worst.loc[name, 'layer']}"
+        f"{name} {100 * worst.loc[name, 'change']:+.0f} % at layer {worst.loc[name, 'layer']}"
         for name in names
     )
     says = (
@@ -65,7 +65,7 @@ def add_knockout(result: Result, change: np.ndarray, layers: Sequence[int]) -> N
     says = (
         f"What blocking takes away lies around layer {np.nanmean(centres['relation']):.1f} for the"
         f" relation and {np.nanmean(centres['subject']):.1f} for the subject: the subject is read"
-        f" {abs(mean):.1f} layers {'later' if mean > 0 else 'earlier'} (95 %: {low:.1f} to"
+        f" {abs(mean):.1f} layers {'later' if mean > 0 else 'earlier'} (95 %: {low:.1f} to"
         f" {high:.1f}, {len(later)} facts; with the two names exchanged at random up to"
         f" {null:.1f})."
     )
@@ -104,7 +104,7 @@ def add_events(result: Result, rows: pd.DataFrame, norm: str) -> None:
     gain, interval = paired_gain(gains)
     says = (
         f"{mixer.capitalize()} extracts the answer of {100 * abs(gain):.0f} points"
-        f" {'more' if gain >= 0 else 'fewer'} facts than MLPs do (95 %: {100 * interval[0]:.0f} to"
+        f" {'more' if gain >= 0 else 'fewer'} facts than MLPs do (95 %: {100 * interval[0]:.0f} to"
         f" {100 * interval[1]:.0f})."
     )
     result.add(
@@ -121,7 +121,7 @@ def add_heads(result: Result) -> None:
     says = (
         f"Of all heads {best['label']} puts the answer among the {NEAR} likeliest tokens of what it"
         f" writes most often on one half of the facts ({percent(best['chosen'])}); on the other"
-        f" half it does so for {percent(best['rate'])} (95 %: {percent(best['low'])} to"
+        f" half it does so for {percent(best['rate'])} (95 %: {percent(best['low'])} to"
         f" {percent(best['high'])}, {int(best['n'])} facts), and for another fact's answer"
         f" {percent(best['other'])}; the median head {percent(float(table['rate'].median()))}."
     )
@@ -147,7 +147,7 @@ def add_enrichment(result: Result) -> None:
     top, first = table.loc[table["rate"].idxmax()], table.iloc[0]
     says = (
         f"Of what is true of a subject, {percent(top['rate'])} is among the {TOP} likeliest tokens"
-        f" of its last token's state behind layer {int(top['layer'])} (95 %: {percent(top['low'])}"
+        f" of its last token's state behind layer {int(top['layer'])} (95 %: {percent(top['low'])}"
         f" to {percent(top['high'])}, {int(top['n'])} facts), {percent(first['rate'])} behind the"
         f" first layer; of what is true of another subject {percent(top['other'])}, of random"
         f" tokens {percent(top['random'])}."
@@ -185,7 +185,7 @@ def add_shared(result: Result, by: str, counts: Mapping[str, int]) -> None:
     least = rows.loc[rows["r"].idxmin()]
     says = (
         f"Maps of states in {len(rows)} pairs of {by}s correlate by {rows['r'].median():.2f} in the"
-        f" median, the least alike ({least['one']}, {least['other']}) by {least['r']:.2f} (95 %:"
+        f" median, the least alike ({least['one']}, {least['other']}) by {least['r']:.2f} (95 %:"
         f" {least['low']:.2f} to {least['high']:.2f}; permuted tokens {least['null_low']:.2f} to"
         f" {least['null_high']:.2f}). Facts known: {known}."
     )
@@ -214,7 +214,7 @@ def add_editing(result: Result, found: Mapping[str, tuple[float, tuple[float, fl
     says = (
         f"The layer alone explains {percent(layer)} of how well an edit holds; with the trace of"
         f" the fact there it is {100 * gain:.1f} points more (traces of other facts: up to"
-        f" {100 * null:.1f}). Trace and success correlate by {r:.2f} (95 % over"
+        f" {100 * null:.1f}). Trace and success correlate by {r:.2f} (95 % over"
         f" {rows['fact'].nunique()} facts: {low:.2f} to {high:.2f}). Edits hold best at layer"
         f" {best.idxmax()}."
     )

@@ -9,7 +9,7 @@ from workbench.schema import Schema, TableSchema
 
 _LAYER = C("layer", "Number of the layer, from 0; of a window, the one it stands around.")
 _FACT = C("fact", "Number of the fact, from 0.")
-_LOW, _HIGH = C("low", "Lower end of its 95 % interval."), C("high", "Upper end.")
+_LOW, _HIGH = C("low", "Lower end of its 95 % interval."), C("high", "Upper end.")
 _N = C("n", "Facts.", title="facts")
 _CORRUPTION = C("corruption", "`noise` on the subject's embeddings, or `another subject` in its"
                 " place.")  # fmt: skip
@@ -79,9 +79,10 @@ SCHEMA = Schema(
         ]),
         TableSchema("sites", "The early and the late site.", [
             _CORRUPTION,
-            C("site", "`early`: MLPs at the last subject token, lower half of the layers; `late`:"
-              " attention at the last token, upper half; `early state`: states at the last subject"
-              " token, subjects of several tokens."),
+            C("site", "`early`: MLPs at the last subject token, lower half of the layers; `early,"
+              " above`: the same in windows without the first layer; `late`: attention at the"
+              " last token, upper half; `early state`: states at the last subject token, of"
+              " subjects of several tokens."),
             C("kind", "What was restored."),
             _TOKENS,
             C("layer", "Layer that was chosen on one half of the facts."),
@@ -90,12 +91,13 @@ SCHEMA = Schema(
             C("contrast", "How much more than at the fact's other tokens.", "probability"),
             _LOW,
             _HIGH,
-            C("null_low", "Lower end of the contrast under permuted tokens (95 %)."),
+            C("null_low", "Lower end of the contrast under permuted tokens (95 %)."),
             C("null_high", "Upper end."),
             _N,
         ]),
         TableSchema("knockout", "What blocking attention from the last token does.", [
-            C("span", "The tokens that it does not see."),
+            C("span", "The tokens that it does not see; `subject's last` is the subject's last"
+              " token, `itself` the prompt's last."),
             _LAYER,
             C("change", "Mean relative change of the answer's probability."),
             _LOW,
@@ -106,7 +108,7 @@ SCHEMA = Schema(
             C("part", "`attention`, `recurrent layer` or `MLP`."),
             _LAYER,
             C("rate", "Share of facts whose answer is the likeliest token of what is written."),
-            C("low", "Lower end of its 95 % interval (Wilson)."),
+            C("low", "Lower end of its 95 % interval (Wilson)."),
             _HIGH,
             C("other", "The same of another fact's answer.", title="another's answer"),
             _N,
@@ -119,7 +121,7 @@ SCHEMA = Schema(
               title="median rank"),
             C("chosen", "Share of the choosing half whose answer is among its ten likeliest."),
             C("rate", "The same on the other half.", title="other half"),
-            C("low", "Lower end of its 95 % interval (Wilson)."),
+            C("low", "Lower end of its 95 % interval (Wilson)."),
             _HIGH,
             C("other", "The same of another fact's answer.", title="another's answer"),
             _N,
@@ -128,7 +130,7 @@ SCHEMA = Schema(
             _LAYER,
             C("rate", "Mean share of what is true of the subject among the 50 likeliest tokens of"
               " the state behind the layer."),
-            C("low", "Lower end of its 95 % interval."),
+            C("low", "Lower end of its 95 % interval."),
             _HIGH,
             C("other", "The same of what is true of another subject.", title="another subject's"),
             C("random", "The same of random tokens.", title="random tokens"),
@@ -140,7 +142,7 @@ SCHEMA = Schema(
             C("other", "The other."),
             C("kind", "What was restored."),
             C("r", "Correlation of the two maps."),
-            C("low", "Lower end of its 95 % interval (bootstrap over facts)."),
+            C("low", "Lower end of its 95 % interval (bootstrap over facts)."),
             _HIGH,
             C("null_low", "Lower end under permuted tokens."),
             C("null_high", "Upper end."),
@@ -180,6 +182,7 @@ SCHEMA = Schema(
         F("total_effect_resampled", "What another subject takes away", "probability"),
         F("peak_*", "The largest effect", "probability"),
         F("early_site", "Early site, of MLPs", "probability"),
+        F("early_above", "Early site, of MLPs above the first layer", "probability"),
         F("early_state", "Early site, of states", "probability"),
         F("late_site", "Late site, of attention", "probability"),
         F("severed", "What is kept without later MLPs or attention", "share of the effect"),

@@ -69,7 +69,7 @@ def compare(
     """How alike the maps of groups of facts are, and the maps.
 
     Maps are means over facts by class of token and layer, from one draw of noise. Alike is their
-    correlation, with its 95 % interval over facts; the null deals the labels of the second one's
+    correlation, with its 95 % interval over facts; the null deals the labels of the second one's
     tokens at random. Groups of fewer than `FEWEST` facts are left out.
 
     Args:

@@ -13,6 +13,7 @@ from analyses.weights.fact_tracing.constants import (
     MLP,
     NOISE,
     RESAMPLE,
+    SEVERED,
     STATE,
 )
 from analyses.weights.fact_tracing.fact_sites import sites_of
@@ -34,8 +35,8 @@ _KIND = {"states": STATE, "mlp": MLP, "attention": ATTENTION}
 TRACED = (*_KIND, "severed")
 """The parts whose maps are made together."""
 _SEVERED = {
-    "state, no MLPs": Restored(severed=("mlp_out",)),
-    "state, no attention": Restored(severed=("attn_out", "mixer_out")),
+    SEVERED["no_mlps"]: Restored(severed=("mlp_out",)),
+    SEVERED["no_attention"]: Restored(severed=("attn_out", "mixer_out")),
 }
 
 
@@ -94,19 +95,22 @@ def trace_facts(
     table = pd.concat([class_table(found, facts, name) for name, found in maps.items()])
     result.tables["by_class"] = table.reset_index(drop=True)
     findings.add_peaks(result, table)
-    _add_sites(result, maps, chosen, params.seed)
+    window = max(part.window for part in wanted.values())
+    _add_sites(result, maps, chosen, window, params.seed)
     if severed:
-        findings.add_severed(result, table)
+        findings.add_severed(result, table, maps[NOISE], facts, params.seed)
     return maps
 
 
-def _add_sites(result: Result, maps: Mapping[str, Maps], chosen: Chosen, seed: int) -> None:
+def _add_sites(
+    result: Result, maps: Mapping[str, Maps], chosen: Chosen, window: int, seed: int
+) -> None:
     """The early and the late site under noise, and beside it under the other corruption."""
     import pandas as pd
 
     rows = []
     for name, found in maps.items():
-        sites = sites_of(found, chosen.facts, seed)
+        sites = sites_of(found, chosen.facts, window, seed)
         if name == NOISE:
             findings.add_sites(result, sites)
         rows += [(name, *_row(site)) for site in sites]

@@ -84,11 +84,12 @@ def _fact(run: Result, pick: v.Pick) -> list[v.Item]:
 
 
 ANSWER = v.Answer(
-    ("early_site", "late_site", "extraction"), picture=("Trace", 0), beside=("early_state", "order")
+    ("early_site", "late_site", "extraction"), picture=("Trace", 0), beside=("early_above", "order")
 )
 VIEWS = [
     v.View("Trace", needs="by_class", parts=[
-        v.finding("early_site", "late_site", "early_state", "total_effect*", "peak_*"),
+        v.finding("early_site", "early_above", "late_site", "early_state", "total_effect*",
+                  "peak_*"),
         v.says(schema.TRACE),
         v.row(v.knob("kind", "Restored", sel.kinds), v.knob("corruption", "Corrupted by",
                                                             sel.corruptions)),
@@ -128,8 +129,8 @@ VIEWS = [
         v.row(
             v.chart("rate_bars", sel.extracted, names="part", words=_EXTRACTED, of="facts",
                     title="Facts whose answer some layer writes (%)"),
-            v.chart("curves", "events", "layer", "rate", "part", interval=("low", "high"),
-                    percent=True, hues=_PARTS, xlabel=_LAYERS, ylabel="facts (%)",
+            v.chart("curves", "events", "layer", "rate", "part", percent=True, hues=_PARTS,
+                    xlabel=_LAYERS, ylabel="facts (%)",
                     title="Extraction events by layer"),
             widths=(420, 420),
         ),
@@ -138,8 +139,8 @@ VIEWS = [
     v.View("Heads", needs="heads", parts=[
         v.finding("head"),
         v.heads("heads", {
-            "rate": v.Scale("Answer near the top", "share of held-out facts", "never", "always"),
-            "other": v.Scale("Another's answer", "the same of another fact's", "never", "always"),
+            "rate": v.Scale("Answer near the top", "share of held-out facts", "", "more often"),
+            "other": v.Scale("Another's answer", "the same of another fact's", "", "more often"),
         }, describe="median rank {rank:,.0f}; near the top for {rate:.0%} of held-out facts",
             one_scale=True),
         v.table("heads", "All heads", order=["-rate"], picks="head"),

@@ -54,7 +54,7 @@ def test_the_layer_and_the_head_that_remember_are_found(whole: Result) -> None:
     site = whole.tables["sites"].set_index(["corruption", "site"]).loc[NOISE, "late"]
     assert site["layer"] == site["other_layer"] == planted.MEMORY_HEAD[0]
     assert site["low"] > site["null_high"]
-    assert "is there" in whole.findings["late_site"].says
+    assert "carries the fact" in whole.findings["late_site"].says
     # There are no MLPs to speak of, and all of the attention is in the last layer.
     assert whole.findings["early_site"].values["effect"] == pytest.approx(0.0, abs=1e-6)
     best = whole.tables["heads"].sort_values(["chosen", "rank"], ascending=[False, True]).iloc[0]

@@ -6,11 +6,15 @@ import pytest
 import torch
 from torch.nn import functional
 
+import workbench as wb
 from hooks import editing
+from hooks.editing import down_projections
 from hooks.editing.down_projections import down_projection
 from hooks.editing.requests import essence_row, row, subject_row
+from tests.helpers import tiny
 from tests.helpers.families import built
-from workbench.errors import BadInput, Unfit
+from workbench.errors import BadInput, Cancelled, Unfit
+from workbench.progress import Progress
 
 REQUEST = editing.EditRequest("The capital of {subject} is", "France", "Rome")
 PREFIXES = ("", "Nobody remembers. ", "The safe. ")
@@ -79,7 +83,7 @@ def plain_value(model, layer, chosen):
         losses.append((float(nll.detach()), float(kl.detach()), float(decay.detach())))
         if step == chosen.steps - 1:
             break
-        (nll + kl + decay).backward()
+        (delta.grad,) = torch.autograd.grad(nll + kl + decay, delta)
         adam.step()
         with torch.no_grad():
             most = chosen.clamp * start.norm()
@@ -206,6 +210,27 @@ def test_undone_bit_for_bit_in_any_order(llama, statistics):
         assert all(torch.equal(p, before[n]) for n, p in llama.module.named_parameters())
 
 
+def test_stopped_on_the_way_it_leaves_nothing(llama, statistics):
+    before = {n: p.detach().clone() for n, p in llama.module.named_parameters()}
+    given = statistics(llama)
+    progress = Progress(lambda update: progress.cancel() if "step 3" in update.says else None)
+    with pytest.raises(Cancelled):
+        editing.rome(llama, REQUEST, 1, statistics=given, settings=settings(), progress=progress)
+    assert all(torch.equal(p, before[n]) for n, p in llama.module.named_parameters())
+    assert not any(module._forward_hooks for module in llama.module.modules())
+    assert all(p.grad is None for p in llama.module.parameters())
+
+
+def test_half_precision_is_changed_and_put_back_bit_for_bit():
+    model = wb.load((tiny.tiny_llama().to(torch.bfloat16), tiny.tiny_tokenizer()))
+    given = editing.key_statistics(model, 1, tokens=1000, text=TEXT, cache=False)
+    before = model.next_logits(REQUEST.text)
+    edit = editing.rome(model, REQUEST, 1, statistics=given, settings=settings())
+    with edit.applied(model):
+        assert not torch.equal(model.next_logits(REQUEST.text), before)
+    assert torch.equal(model.next_logits(REQUEST.text), before)
+
+
 def test_statistics_are_the_mean_of_what_passes_and_are_kept(llama, tmp_path, monkeypatch):
     monkeypatch.setenv("WORKBENCH_CACHE", str(tmp_path / "cache"))
     found = editing.key_statistics(llama, [0, 2], tokens=1000, text=TEXT)
@@ -237,7 +262,7 @@ def test_few_tokens_get_a_ridge_that_is_said(llama):
         editing.KeyStatistics(torch.zeros(64, 64), 10, 0.0).solve(torch.ones(64))
 
 
-def test_what_is_refused(llama, statistics, gpt2, tmp_path):
+def test_what_is_refused(llama, statistics, gpt2, tmp_path, monkeypatch):
     for bad in (("The capital is", "France", "Rome"), ("{subject} is", "", "x"), ("a b", "a", " ")):
         with pytest.raises(BadInput):
             editing.EditRequest(*bad)
@@ -245,6 +270,10 @@ def test_what_is_refused(llama, statistics, gpt2, tmp_path):
         editing.rome(llama, REQUEST, 9, statistics=statistics(llama))
     with pytest.raises(BadInput, match="no statistics"):
         editing.rome(llama, REQUEST, 0, statistics=statistics(llama))
+    with monkeypatch.context() as patch:
+        patch.setattr(down_projections, "is_quantized", lambda layer: True)
+        with pytest.raises(BadInput, match="quantized"):
+            editing.rome(llama, REQUEST, 1, statistics=statistics(llama))
     with pytest.raises(BadInput, match="no variant"):
         editing.rome(llama, REQUEST, 1, statistics=statistics(llama), variant="best")
     with pytest.raises(Unfit, match="mixture of experts"):

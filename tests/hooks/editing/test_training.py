@@ -15,6 +15,7 @@ from hooks import editing
 from hooks.editing.down_projections import down_projection
 from hooks.editing.requests import row
 from tests.helpers import tiny
+from tests.helpers.families import built
 from workbench.errors import BadInput, Unfit
 from workbench.models import load_weights
 from workbench.models.export import export
@@ -122,6 +123,8 @@ def test_what_is_refused(llama):
         editing.fine_tune(llama, FRANCE, 1, eps=0.0)
     with pytest.raises(BadInput, match="rank of 0"):
         editing.lora(llama, FRANCE, rank=0)
+    with pytest.raises(Unfit, match="queries and values"):
+        editing.lora(built("mpt"), FRANCE)
     with pytest.raises(Unfit, match="no q projection"):
         editing.lora(llama, FRANCE, [9])
     with pytest.raises(BadInput, match="train nothing"):

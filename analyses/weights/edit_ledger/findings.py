@@ -1,0 +1,355 @@
+"""From tables to findings: what the edits did, in sentences."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from analyses.measures.statistics import rates_apart, share_interval, wilson
+from analyses.weights.edit_ledger import constants as c
+from analyses.weights.edit_ledger.rates import hits, with_knowledge
+from workbench.result import Finding, Result
+from workbench.wording import counted, percent, percent_span
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+FEW = 20
+"""Facts below which differences between methods are not told."""
+
+
+def _of(table: pd.DataFrame, method: str) -> pd.Series | None:
+    rows = table[table["method"] == c.METHODS.get(method, method)]
+    return rows.iloc[0] if len(rows) else None
+
+
+def _edited(result: Result) -> pd.DataFrame:
+    """The methods without the nulls."""
+    table = result.tables["methods"]
+    return table[~table["method"].isin([c.METHODS[null] for null in c.NULLS])]
+
+
+def _nulls(result: Result, name: str) -> str:
+    """What the nulls get, in brackets."""
+    table = result.tables["methods"]
+    said = [
+        f"{row['method']} {percent(row[name])}"
+        for null in c.NULLS
+        if (row := _of(table, null)) is not None and row[name] == row[name]
+    ]
+    return f" ({', '.join(said)})" if said else ""
+
+
+def _rates(result: Result, finding: str, name: str, begins: str, ends: str = "") -> None:
+    """A finding with one rate for each method, the best first."""
+    table = _edited(result).dropna(subset=[name])
+    if table.empty:
+        return
+    table = table.sort_values(name, ascending=False, kind="stable")
+    spans = {
+        row["method"]: (float(row[f"{name}_low"]), float(row[f"{name}_high"]))
+        for _, row in table.iterrows()
+    }
+    listed = "; ".join(
+        f"{row['method']} {percent(row[name])}"
+        f" (95 %: {percent_span(*spans[row['method']])}, n = {int(row[f'{name}_n'])})"
+        for _, row in table.iterrows()
+    )
+    result.add(
+        Finding(
+            finding,
+            {row["method"]: float(row[name]) for _, row in table.iterrows()},
+            f"{begins}: {listed}.{ends}{_nulls_sentence(result, name)}",
+            unit=_UNITS[finding],
+            interval=spans,
+        )
+    )
+
+
+_UNITS = {
+    "holds": "share of paraphrases",
+    "sentence": "share of facts",
+    "neighbours": "share of questions",
+    "reverts": "share of questions",
+    "two_steps": "share of questions",
+}
+
+
+def _nulls_sentence(result: Result, name: str) -> str:
+    said = _nulls(result, name)
+    return f" Beside them{said}." if said else ""
+
+
+def add_single(result: Result, known_elsewhere: int) -> None:
+    """What edits one at a time did."""
+    answers = result.tables["answers"]
+    facts = int(answers["fact"].nunique())
+    named = "The edit holds in other words it never saw" if facts > 1 else "In other words"
+    _rates(result, "holds", "in_other_words", named)
+    _rates(result, "sentence", "accuracy", "The edited sentence gets the new answer")
+    _rates(
+        result, "neighbours", "neighbours_unmoved",
+        "Neighbours that the edit should leave alone keep their answer",
+    )  # fmt: skip
+    _rates(result, "reverts", "reversion", "Asked in other words, the old answer comes back")
+    for name in ("onward", "behind"):
+        if _edited(result)[name].notna().any():
+            _rates(
+                result, "two_steps", name,
+                "What follows from the fact in a second step follows the edit",
+            )  # fmt: skip
+            break
+    _add_elsewhere(result, known_elsewhere)
+    edits = result.tables["edits"]
+    exact = int(edits["undone"].sum())
+    result.add(
+        Finding(
+            "undone",
+            float(exact),
+            f"After undoing, the logits are those of the untouched model, bit for bit, for {exact}"
+            f" of {counted(len(edits), 'edit')}.",
+            unit="edits",
+        )
+    )
+    if facts < FEW:
+        result.add(
+            Finding(
+                "too_few",
+                float(facts),
+                f"{counted(facts, 'fact')} {'were' if facts > 1 else 'was'} edited: enough to see"
+                f" what an edit does, too few to rank methods (from about {FEW}).",
+                unit="facts",
+            )
+        )
+    _add_popularity(result)
+    if set(c.ROBUST) & set(answers["kind"]):
+        _add_robust(result)
+
+
+def _add_elsewhere(result: Result, known_elsewhere: int) -> None:
+    table = _edited(result)
+    weights = table[table["method"] != c.METHODS["in-context"]]
+    if weights.empty:
+        return
+    worst = weights.loc[weights["loss_change"].idxmax()]
+    null = _of(result.tables["methods"], "random-direction")
+    beside = "" if null is None else f"; a random direction of the same size {_nats(null)}"
+    disabled = int(table["disabled"].sum())
+    broken = (
+        f" {counted(disabled, 'edit')} disabled the model." if disabled else " No edit disabled it."
+    )
+    others = (
+        f" Of {counted(known_elsewhere, 'known fact')} of other relations"
+        f" {percent(weights['known'].min())} or more are still answered rightly."
+        if known_elsewhere
+        else ""
+    )
+    result.add(
+        Finding(
+            "elsewhere",
+            {row["method"]: float(row["loss_change"]) for _, row in weights.iterrows()},
+            f"On neutral text an edit costs at most {_nats(worst)} per token"
+            f" ({worst['method']}){beside}.{others}{broken}",
+            unit="nats per token",
+            interval={
+                row["method"]: (float(row["loss_change_low"]), float(row["loss_change_high"]))
+                for _, row in weights.iterrows()
+                if row["loss_change_low"] == row["loss_change_low"]
+            }
+            or None,
+        )
+    )
+
+
+def _nats(row: Any) -> str:
+    return f"{row['loss_change']:+.3f} nats".replace("-", "−")
+
+
+def _add_popularity(result: Result) -> None:
+    """Ma et al. 2024: popular facts are edited worse."""
+    if "popularity" not in result.tables:
+        return
+    answers = with_knowledge(result.tables["answers"])
+    facts = result.tables["facts"]
+    rank = facts["popularity"].rank(method="first")
+    popular = set(facts["fact"][rank > len(facts) / 2])
+    chosen = [row["method"] for _, row in _edited(result).iterrows()]
+    mine = answers[answers["method"].isin(chosen)]
+    right, groups = hits(mine, "in_other_words")
+    if not len(right):
+        return
+    high = np.isin(groups, list(popular))
+    gap = float(right[~high].mean() - right[high].mean())
+    # Facts are what was drawn: several methods on one fact are no further facts.
+    sizes = [len(set(groups[part])) for part in (~high, high)]
+    low, top = rates_apart(right[~high].mean(), sizes[0], right[high].mean(), sizes[1])
+    told = low > 0 or top < 0
+    word = "no difference is shown" if not told else "they differ"
+    result.add(
+        Finding(
+            "less_known",
+            gap,
+            "Facts about the less known half of the subjects take an edit in other words in"
+            f" {percent(right[~high].mean())}, about the better known half in"
+            f" {percent(right[high].mean())} ({_points(gap, low, top)}): {word}.",
+            unit="share of paraphrases",
+            interval=(low, top),
+        )
+    )
+
+
+def _points(gap: float, low: float, high: float) -> str:
+    said = [f"{round(100 * x):+d}".replace("-", "−") for x in (gap, low, high)]
+    return f"{said[0]} points, 95 %: {said[1]} to {said[2]}"
+
+
+def _add_robust(result: Result) -> None:
+    answers = with_knowledge(result.tables["answers"])
+    chosen = [row["method"] for _, row in _edited(result).iterrows()]
+    mine = answers[answers["method"].isin(chosen)]
+    plain, groups = hits(mine, "accuracy")
+    values, spans, words = {}, {}, []
+    for kind in c.ROBUST:
+        name = kind.split()[0]
+        right, facts = hits(mine, f"{name}_holds")
+        back, _ = hits(mine, f"{name}_reverts")
+        if len(right):
+            share, bounds = share_interval(right, facts)
+            values[name], spans[name] = share, bounds
+            words.append(f"{kind} {percent(share)}, and the old one in {percent(back.mean())}")
+    share, bounds = share_interval(plain, groups)
+    result.add(
+        Finding(
+            "asked_otherwise",
+            {"plain": share, **values},
+            f"Over all methods the plain sentence gets the new answer in {percent(share)};"
+            f" {'; '.join(words)}.",
+            unit="share of questions",
+            interval={"plain": bounds, **spans},
+        )
+    )
+
+
+def add_layers(result: Result, layer: int) -> None:
+    """Which layer is best, chosen on half of the facts and measured on the others."""
+    table = result.tables["layers"]
+    choosing = table[table["facts"] == "choosing"]
+    held = table[table["facts"] == "held out"]
+    best = int(choosing.loc[choosing["score"].idxmax(), "layer"])
+    row = held[held["layer"] == best]
+    mine = held[held["layer"] == layer]
+    says = f"Layer {best} is best for r-ROME on the facts that choose"
+    if len(row):
+        at = row.iloc[0]
+        says += (
+            f"; on {counted(int(at['n']), 'held-out fact')} it gets {percent(at['in_other_words'])}"
+            f" in other words (95 %: {percent_span(at['in_other_words_low'], at['in_other_words_high'])})"  # noqa: E501
+        )
+    if len(mine) and best != layer:
+        at = mine.iloc[0]
+        says += f", layer {layer}, which is edited here, {percent(at['in_other_words'])}"
+    result.add(Finding("best_layer", float(best), says + ".", unit="layer"))
+
+
+def add_ledger(result: Result, edits: int, wanted: int) -> None:
+    """What is left of a sequence of edits."""
+    table, drift = result.tables["ledger"], result.tables["drift"]
+    kept, spans, words, begins, breaks = {}, {}, [], {}, {}
+    for method, rows in table.groupby("method", sort=False):
+        last = rows[rows["tested"] == rows["tested"].max()]
+        share = float(last["holds"].mean())
+        kept[str(method)], spans[str(method)] = share, wilson(int(last["holds"].sum()), len(last))
+        words.append(f"{method} {percent(share)} (95 %: {percent_span(*spans[str(method)])})")
+        begins[str(method)] = gradual_point(rows)
+        mine = drift[drift["method"] == method]
+        broken = mine[mine["disabled"]]
+        breaks[str(method)] = int(broken["edits"].iloc[0]) if len(broken) else None
+    few = f" ({counted(edits, 'known fact')}; {wanted} were asked for)" if edits < wanted else ""
+    result.add(
+        Finding(
+            "remembered",
+            kept,
+            f"After {counted(edits, 'edit')} in one model{few}, so many still get their new answer:"
+            f" {'; '.join(words)}.",
+            unit="share of edits",
+            interval=spans,
+        )
+    )
+    begun = {m: n for m, n in begins.items() if n is not None}
+    never = [m for m in begins if m not in begun]
+    said = [f"with {m} after edit {n}" for m, n in begun.items()]
+    said += [f"with {', '.join(never)} not within this sequence"] if never else []
+    result.add(
+        Finding(
+            "first_forgotten",
+            {m: float(n) for m, n in begun.items()} or {"none": float(edits)},
+            f"Earlier edits begin to be forgotten {'; '.join(said)} (with 95 % confidence more than"
+            " 5 % of those that had held no longer do).",
+            unit="edits",
+        )
+    )
+    broke = {m: n for m, n in breaks.items() if n is not None}
+    result.add(
+        Finding(
+            "breakdown",
+            {m: float(n) for m, n in broke.items()} or {"none": float(edits)},
+            (
+                "The model breaks (loss on neutral text up by more than"
+                f" {c.DISABLED} nats per token at once) "
+                + "; ".join(f"with {m} by edit {n}" for m, n in broke.items())
+                + "."
+            )
+            if broke
+            else f"No sequence breaks the model within {counted(edits, 'edit')}: loss on neutral"
+            f" text changes by {_most(drift)} per token at most.",
+            unit="edits",
+        )
+    )
+    _add_taken_out(result)
+
+
+def _most(drift: pd.DataFrame) -> str:
+    return f"{drift['loss_change'].max():+.2f} nats".replace("-", "−")
+
+
+_FORGOTTEN = 0.05
+
+
+def gradual_point(rows: pd.DataFrame) -> int | None:
+    """Edits after which more than 5 % of the earlier ones that had held are forgotten (Wilson's
+    lower bound); None where that never happens.
+    """
+    at_first = rows[rows["made"] == rows["tested"]].set_index("edit")["holds"]
+    for tested, now in rows.groupby("tested"):
+        earlier = now[now["made"] < tested].set_index("edit")
+        had = at_first.reindex(earlier.index).astype(bool)
+        n = int(had.sum())
+        lost = int((had & ~earlier["holds"]).sum())
+        if n and wilson(lost, n)[0] > _FORGOTTEN:
+            return int(now["edit"].max()) + 1
+    return None
+
+
+def _add_taken_out(result: Result) -> None:
+    table = result.tables["taken_out"]
+    if table.empty:
+        return
+    back = float(np.average(table["back"], weights=table["n"]))
+    others = table[table["others"] > 0]
+    hold = (
+        float(np.average(others["others_hold"], weights=others["others"]))
+        if len(others)
+        else np.nan
+    )
+    kept = f" and {percent(hold)} of the others still hold" if hold == hold else ""
+    result.add(
+        Finding(
+            "removed",
+            back,
+            f"Where one change is left out of the sequence ({counted(len(table), 'try')}),"
+            f" {percent(back)} of its facts get their old answer again{kept}.",
+            unit="share of facts",
+            interval=wilson(round(back * int(table["n"].sum())), int(table["n"].sum())),
+        )
+    )
