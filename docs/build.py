@@ -79,8 +79,8 @@ ROOMS: Mapping[str, tuple[str, Sequence[str]]] = {
         [
             *("hooks.editing.requests", "hooks.editing.statistics", "hooks.editing.values"),
             *("hooks.editing.rome", "hooks.editing.memit", "hooks.editing.training"),
-            *("hooks.editing.in_context", "hooks.editing.edit", "hooks.editing.grace"),
-            *("hooks.editing.wise", "hooks.editing.wise_training"),
+            *("hooks.editing.in_context", "hooks.editing.edit", "hooks.editing.random_edits"),
+            *("hooks.editing.grace", "hooks.editing.wise", "hooks.editing.wise_training"),
         ],
     ),
     "for-analyses": (

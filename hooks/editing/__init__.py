@@ -9,6 +9,7 @@ I want weights trained on facts (FT, LoRA)   -> training.py
 I want the fact said before the prompt       -> in_context.py
 I want facts beside the weights              -> grace.py, wise.py; their files: side_files.py
 I want the vector that brings the answer     -> values.py (the loop), replay.py (why it is quick)
+I want a change to compare it with           -> random_edits.py
 I want to keep, apply or undo a change       -> edit.py, workbench/models/weight_delta.py
 
     request = EditRequest("The capital of {subject} is", "France", "Rome")
@@ -22,6 +23,7 @@ from hooks.editing.edit import EditLog, WeightEdit
 from hooks.editing.grace import Grace, GraceEntry, GraceRoute
 from hooks.editing.in_context import in_context
 from hooks.editing.memit import alphaedit, memit
+from hooks.editing.random_edits import random_like
 from hooks.editing.requests import EditRequest
 from hooks.editing.rome import rome
 from hooks.editing.statistics import (
@@ -57,6 +59,7 @@ __all__ = [
     "key_statistics",
     "lora",
     "memit",
+    "random_like",
     "read_statistics",
     "rome",
     "save_statistics",

@@ -33,6 +33,7 @@ Place = Literal["mlp", "stream"]
 """Where the vector is added: to what the down projection of the layer gives, or to the residual
 stream after the layer.
 """
+_ROWS = 64  # that are run at once
 OutputChange = Callable[[Tensor, Tensor], Tensor]
 
 
@@ -109,15 +110,22 @@ class Replay:
         stream = record.resid_pre[self.layer]
         for layer in range(self.layer, len(blocks)):
             stream = record.call(self.model, layer, stream, self.cache)
-        return self.model.unembed(stream[self._places()])
+        rows, columns = [r for r, _ in self.read_out], [c - self.first for _, c in self.read_out]
+        return self.model.unembed(stream[rows, columns])
 
     def _whole(self) -> Tensor:
-        logits = call(self.model.module, **self.batch.kwargs(), use_cache=False).logits
-        found: Tensor = logits[self._places()]
+        width = self.batch.input_ids.shape[1]
+        before = min(column for _, column in self.read_out)
+        # Over a large vocabulary the logits of all columns take more memory than all else.
+        logits = call(
+            self.model.module,
+            **self.batch.kwargs(),
+            use_cache=False,
+            logits_to_keep=width - before,
+        ).logits
+        rows, columns = [r for r, _ in self.read_out], [c - before for _, c in self.read_out]
+        found: Tensor = logits[rows, columns]
         return found
-
-    def _places(self) -> tuple[list[int], list[int]]:
-        return [r for r, _ in self.read_out], [c - self.first for _, c in self.read_out]
 
     @contextmanager
     def _changed(self, change: OutputChange | None) -> Iterator[None]:
@@ -149,7 +157,7 @@ def replays(
     its targets are predicted at, or the subject's where it has none.
     """
     found = []
-    for chosen in model.batch_indices([len(row.ids) for row in rows], 256):
+    for chosen in model.batch_indices([len(row.ids) for row in rows], _ROWS):
         batch = model.batch([rows[i].ids for i in chosen])
         width = batch.input_ids.shape[1]
         subject = [width - len(rows[i].ids) + rows[i].subject for i in chosen]

@@ -186,6 +186,29 @@ def test_behind_a_norm_the_stream_still_gets_what_was_found():
     assert any("norm behind its MLP" in note for note in bare.log.notes)
 
 
+def test_a_random_edit_is_as_large_and_no_other(any_model, statistics):
+    model = any_model
+    edit = editing.memit(
+        model, [FRANCE, PERU], [0, 1], statistics=statistics(model), settings=settings()
+    )
+    other = editing.random_like(edit)
+    for a, b in zip(changes(model, edit), changes(model, other), strict=True):
+        assert float(a.norm()) == pytest.approx(float(b.norm()), rel=1e-3)
+        assert abs(float(functional.cosine_similarity(a.flatten(), b.flatten(), dim=0))) < 0.3
+        assert int(torch.linalg.matrix_rank(b, atol=1e-4)) == 2
+    one = editing.memit(model, FRANCE, [1], statistics=statistics(model), settings=settings())
+    same = editing.random_like(one, same_keys=True)
+    a, b = changes(model, one)[1], changes(model, same)[1]
+    key = one.keys[1][0].double()
+    # The key's token is changed by as much, in another direction.
+    assert float((a @ key).norm()) == pytest.approx(float((b @ key).norm()), rel=1e-3)
+    assert abs(float(functional.cosine_similarity(a @ key, b @ key, dim=0))) < 0.6
+    with pytest.raises(BadInput, match="no factors"):
+        editing.random_like(
+            editing.fine_tune(model, FRANCE, 1, settings=editing.TrainingSettings(1, 0.01))
+        )
+
+
 def test_values_of_several_are_found_as_if_alone(llama, statistics):
     given = statistics(llama)
     both = editing.memit(llama, [FRANCE, PERU], [1], statistics=given, settings=settings())
