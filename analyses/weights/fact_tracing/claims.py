@@ -27,6 +27,8 @@ ABOUT = (
     f" each on its own model. Under {FEWEST} facts nothing is judged. A claim that fails here may"
     " hold for a larger model, and the other way round."
 )
+_TELLS = 0.5
+"""A correlation by which a trace would help to choose a layer."""
 _FACTS = "95 % over facts"
 
 
@@ -141,15 +143,18 @@ def _hase(result: Result) -> Measured:
     assert isinstance(finding.interval, dict)
     low, high = finding.interval["correlation"]
     gain, null = finding.values["gain"], finding.values["null_high"]
-    told = sign(low, high)
-    # That tracing tells nothing is what is claimed: an interval above zero and a gain above
-    # that of other facts' traces speak against it.
-    verdict = FAILS if told is True and gain > null else REPLICATES if told is not True else OPEN
+    n = result.tables["edits"]["fact"].nunique()
+    # That tracing tells nothing is what is claimed: an interval above zero and a gain above that
+    # of other facts' traces speak against it, and one that ends below what would help speaks for.
+    verdict = OPEN
+    if n >= FEWEST:
+        tells = sign(low, high) is True and gain > null
+        verdict = FAILS if tells else REPLICATES if high < _TELLS else OPEN
     return Measured(
         f"r {finding.values['correlation']:.2f}, R² {finding.values['r_squared']:.2f} and"
         f" {100 * gain:.1f} points more".replace("-", "−"),
         verdict,
-        f"{_FACTS}: {low:.2f} to {high:.2f}".replace("-", "−"),
+        f"{_FACTS} ({n}): {low:.2f} to {high:.2f}".replace("-", "−"),
     )
 
 

@@ -92,7 +92,7 @@ class Params(BaseModel, frozen=True, extra="forbid"):
     edit_step: int = Field(
         5, ge=1, le=50, description="Part `best-layer`: a fact is edited at every so many layers"
     )
-    edited: int = Field(6, ge=2, le=200, description="Part `best-layer`: facts that are edited")
+    edited: int = Field(8, ge=2, le=200, description="Part `best-layer`: facts that are edited")
     seed: int = Field(
         0, ge=0, le=2**31 - 1, description="Of the facts' order, noise and permutations"
     )

@@ -196,6 +196,20 @@ def test_what_tracing_tells_of_edits_is_told_from_what_the_layer_tells() -> None
     assert 0.9 < low <= by_trace["correlation"][0] <= high
 
 
+def test_facts_are_edited_at_every_layer_and_two_of_them_prove_nothing() -> None:
+    run = ran(
+        families.built("llama"), unknown=True, facts=4, draws=1, parts=["best-layer"],
+        relations="capital", edited=2, edit_step=2,
+    )  # fmt: skip
+    edits = run.tables["edits"]
+    assert edits.groupby("fact")["layer"].nunique().tolist() == [2, 2]
+    assert edits["new"].between(0, 1).all()
+    assert edits["effect"].notna().all()
+    claim = run.tables["claims"].iloc[-1]
+    assert "best layer to edit" in claim["claim"]
+    assert claim["verdict"] == "cannot be told"
+
+
 def test_the_centre_of_what_is_lost() -> None:
     change = np.array([[0.0, -0.5, -0.5], [0.2, 0.0, 0.0]])
     np.testing.assert_array_equal(knockout.centre_of(change, [0, 1, 2]), [1.5, np.nan])
