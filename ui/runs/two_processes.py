@@ -19,6 +19,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from markupsafe import Markup
+
 from ui.runs.static_views import Fragment, makers
 from workbench.result import Result
 
@@ -97,7 +99,9 @@ class _Other:
                 return
             if not (line := process.stdout.readline()):
                 return  # it is gone; the title is drawn by whoever reads `made`
-            self._made[title] = Fragment(**json.loads(line))
+            raw = json.loads(line)
+            # It came as text, and a page escapes what is not marked as HTML.
+            self._made[title] = Fragment(**{**raw, "html": Markup(raw["html"])})
 
 
 def answer(folder: Path, lines: Iterable[str], out: Any) -> None:

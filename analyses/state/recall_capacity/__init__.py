@@ -16,9 +16,13 @@ error_laws.py      its error over dimensions, fitted
 memories.py        a hybrid without its attention, and without its state
 head_capacity.py   layers of attention on sets of random examples (head_sets.py: over heads)
 chains.py          transformers on chains of associations (chain_order.py: which link is first)
+eidetic.py         the state's error of every pair (exact_pairs.py: which are kept beside it)
+task_maps.py       small models on few tasks and many (task_table.py: the stored trainings)
+small_fits.py      what small models hold (recitation.py, vocabulary_fit.py, sentence_memory.py)
 claims.py          what of the papers holds here
 schema.py          what its tables and findings mean
-views.py           how it looks (selections.py: what of the run one picture shows)
+views.py           how it looks (selections.py: what of the run one picture shows;
+                   small_model_views.py: … of small models)
 params.py          what is asked
 parts.py           the experiments of a run
 costs.py           … and what they cost

@@ -5,7 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from analyses.measures.pair_questions import of_task, too_few_words, vocabulary_of
+from analyses.state.recall_capacity import exact_pairs as kept
+from analyses.state.recall_capacity import small_fits as small
 from analyses.state.recall_capacity.chain_order import LAYERS, STEPS
+from analyses.state.recall_capacity.exact_pairs import unavailable_reason as no_errors
 from analyses.state.recall_capacity.measure import BATCH
 from analyses.state.recall_capacity.memories import CONDITIONS, lacks_a_memory
 from analyses.state.recall_capacity.params import Params
@@ -22,6 +25,9 @@ _OPENING = 0.3  # … and to be opened
 _ITEM = 1.3e-8  # seconds for an item and a dimension of an outer-product memory
 _SET = 9e-5  # seconds for a head, a token of context and a step of the layers of heads
 _CHAIN = 0.02  # … for a layer and a step on chains
+_LETTER = 1.4e-3  # … for a token of a text and a step of the transformers that recite
+_LABELS = 0.025  # … for a step on random labels
+_SENTENCES = 0.012  # … for a step on sentences
 _EXPECTED = 0.4  # … for what the theory says of one dimension
 
 
@@ -44,6 +50,25 @@ def stages(model: InstrumentedModel, params: Params) -> dict[str, dict[str, Cost
         },
         "memories": {} if lacks_a_memory(model) else _memories(model, params),
         "heads": {"sets": Cost(seconds=params.trainings * _heads())},
+        "eidetic": {} if no_errors(model) else {"kept": _kept()},
+        "tasks": {},
+        "recitation": {
+            "recitation": Cost(
+                seconds=params.trainings
+                * _LETTER
+                * small.RECITE_STEPS
+                * len(small.ITEMS)
+                * sum(length + 4 for length in small.LENGTHS)
+            )
+        },
+        "vocabulary": {
+            "vocabulary": Cost(
+                seconds=params.trainings * _LABELS * small.LABEL_STEPS * 2 * len(small.MERGES)
+            )
+        },
+        "sentences": {
+            "sentences": Cost(seconds=params.trainings * 2 * _SENTENCES * small.SENTENCE_STEPS)
+        },
         "chains": {"chains": Cost(seconds=params.trainings * _CHAIN * STEPS * sum(LAYERS))},
         "outer_product": {
             "memories": Cost(
@@ -52,6 +77,12 @@ def stages(model: InstrumentedModel, params: Params) -> dict[str, dict[str, Cost
             )
         },
     }
+
+
+def _kept() -> Cost:
+    """Rows that choose and rows that measure, each read once whole and once up to the questions."""
+    tokens = 1.5 * kept.ROWS * (of_task().length(kept.PAIRS) + 2 * kept.PAIRS)
+    return Cost(forward=tokens, passes=6, seconds=1.0)
 
 
 def _memories(model: InstrumentedModel, params: Params) -> dict[str, Cost]:

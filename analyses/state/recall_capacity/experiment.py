@@ -14,6 +14,8 @@ from workbench.parts import running
 from workbench.result import Result
 
 if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping
+
     from hooks.model import InstrumentedModel
     from workbench.progress import Progress
 
@@ -50,6 +52,30 @@ def run(model: InstrumentedModel, params: Params, progress: Progress) -> Result:
         from analyses.state.recall_capacity import chain_order
 
         chain_order.measure(result, params, stage["chains"])
+        progress.checkpoint(result)
+    if "eidetic" in wanted:
+        from analyses.state.recall_capacity import exact_pairs
+
+        exact_pairs.measure(result, model, params, stage["kept"])
+    if "tasks" in wanted:
+        from analyses.state.recall_capacity import task_table
+
+        task_table.measure(result)
+    _small_models(result, params, wanted, stage)
     claims.add_claims(result)
     progress(1.0, "Done")
     return result
+
+
+def _small_models(
+    result: Result, params: Params, wanted: Collection[str], stage: Mapping[str, Progress]
+) -> None:
+    from analyses.state.recall_capacity import small_fits
+
+    for part, measure in (
+        ("recitation", small_fits.add_recitation),
+        ("vocabulary", small_fits.add_vocabulary),
+        ("sentences", small_fits.add_sentences),
+    ):
+        if part in wanted:
+            measure(result, params, stage[part])

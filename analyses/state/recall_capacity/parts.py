@@ -9,7 +9,19 @@ from workbench.parts import Part
 if TYPE_CHECKING:
     from hooks.model import InstrumentedModel
 
-Name = Literal["recall", "state_size", "outer_product", "memories", "heads", "chains"]
+Name = Literal[
+    "recall",
+    "state_size",
+    "outer_product",
+    "memories",
+    "heads",
+    "chains",
+    "eidetic",
+    "tasks",
+    "recitation",
+    "vocabulary",
+    "sentences",
+]
 
 
 def _too_few_words(model: InstrumentedModel) -> str | None:
@@ -22,6 +34,12 @@ def _lacks_a_memory(model: InstrumentedModel) -> str | None:
     from analyses.state.recall_capacity.memories import lacks_a_memory
 
     return _too_few_words(model) or lacks_a_memory(model)
+
+
+def _no_errors(model: InstrumentedModel) -> str | None:
+    from analyses.state.recall_capacity.exact_pairs import unavailable_reason
+
+    return unavailable_reason(model)
 
 
 PARTS = [
@@ -68,6 +86,40 @@ PARTS = [
         "Whether small transformers that read A–B and B–C answer B from A before C from A, by"
         " their number of layers.",
         views=["Chains"],
+    ),
+    Part(
+        "eidetic",
+        "Pairs kept exactly",
+        "Whether a few pairs that are kept beside the state help more when the state's own error"
+        " chooses them than at random.",
+        views=["Kept pairs"],
+        unavailable_reason=_no_errors,
+    ),
+    Part(
+        "tasks",
+        "By heart or looked up",
+        "What stored trainings learned from few tasks and from many, by the size of their state.",
+        views=["Tasks"],
+    ),
+    Part(
+        "recitation",
+        "Texts recited",
+        "How many texts of which length a small transformer recites.",
+        views=["Recitation"],
+    ),
+    Part(
+        "vocabulary",
+        "Vocabulary and random labels",
+        "Whether a larger vocabulary of byte pairs fits random labels sooner, and whether shorter"
+        " texts are why.",
+        views=["Vocabulary"],
+    ),
+    Part(
+        "sentences",
+        "The vector of a sentence",
+        "What one vector between a small encoder and its decoder holds of words and their order,"
+        " read forward and backward.",
+        views=["Sentences"],
     ),
 ]
 DEFAULT: list[Name] = ["recall", "state_size", "outer_product"]

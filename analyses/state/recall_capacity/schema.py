@@ -23,6 +23,18 @@ OUTER = (
 )
 LIVE = "One memory, drawn and read now. Items are sorted by how often they come."
 
+KEPT = (
+    "A thought experiment on real states: a key of a kept pair is answered right, every other one"
+    " as the model answers. The error is 1 less the cosine of what the state gives under the pair's"
+    " key and its value; which layer and token it is read at was chosen on other rows. AUC: how"
+    " well it tells pairs that fail."
+)
+TASKS = (
+    "Small models (two layers, one state each, gated delta rule) read six pairs of one task and are"
+    " asked for them and for two keys that are not shown. Stored trainings; at least half of the"
+    " answers right counts as one that memorizes or generalizes."
+)
+
 _PAIRS = C("pairs", "Pairs in a row.")
 _N = C("n", "Questions.", title="questions")
 _GUESS = C("guess", "What a guess among the values of the row gets: one in so many pairs.")
@@ -186,6 +198,75 @@ SCHEMA = Schema(
             C("learned_at", "First measured step with 70 % right; none where it never was."),
             C("last", "Share of right answers at the end."),
         ]),
+        TableSchema("kept_pairs", "Recall with a few pairs of a crowded row kept exactly.", [
+            C("way", "How the kept pairs are chosen."),
+            C("kept", "Pairs of 32 that are kept.", "pairs"),
+            C("recall", "Share of keys answered right."), *_SPREAD,
+            C("tells", "How probably the error of a pair that fails is larger than that of one that"
+              " is recalled.", title="AUC"),
+            C("rows", "Rows."),
+        ]),
+        TableSchema("task_map", "By heart or looked up, by number of tasks and bytes of state.", [
+            C("tasks", "Tasks that rows of the training were drawn from."),
+            C("state_bytes", "What one layer carries.", "bytes"),
+            C("generalizes", "Share of right answers to shown keys of new tasks."),
+            C("generalizes_low", "The least of the trainings."),
+            C("generalizes_high", "The most."),
+            C("memorizes", "Share of right answers to keys that are not shown, of the tasks of the"
+              " training."),
+            C("memorizes_low", "The least of the trainings."),
+            C("memorizes_high", "The most."),
+            C("seen", "Share of right answers to shown keys of the tasks of the training."),
+            C("verdict", "`generalizes`, `memorizes`, `both` or `fails`."),
+            C("trainings", "Trainings, one a seed."),
+        ]),
+        TableSchema("recited", "Small transformers that recite texts.", [
+            C("items", "Texts."), C("length", "Letters of a text.", "letters"),
+            C("seed", "Seed of texts and training."),
+            C("exact", "Share of texts recited whole."),
+            C("letters", "Share of letters right behind the right ones."),
+            C("never", "The same under titles that were never read."),
+            C("bits", "log2 of 16 letters, for every letter of the whole texts.", "bits"),
+            C("parameters", "Numbers that are trained."),
+        ]),
+        TableSchema("recitation", "The same, mean over trainings.", [
+            C("length", "Letters of a text.", "letters"), C("items", "Texts."),
+            C("exact", "Share of texts recited whole."), *_SPREAD,
+            C("letters", "Share of letters right behind the right ones."),
+            C("never", "The same under titles that were never read."),
+            C("bits", "Of the whole texts.", "bits"),
+            C("trainings", "Trainings."),
+        ]),
+        TableSchema("label_fits", "Small transformers on random labels.", [
+            C("vocabulary", "Letters and merged pairs.", "tokens"),
+            C("spread", "Whether filler keeps texts as long as in letters."),
+            C("seed", "Seed of strings, labels and training."),
+            C("tokens", "Of a text, on average."),
+            C("parameters", "Numbers that are trained."),
+            C("right", "Share of labels that are right at the end."),
+            C("fitted_at", "Step after which 99 % were right; none where never."),
+        ]),
+        TableSchema("vocabularies", "The same, mean over trainings.", [
+            C("vocabulary", "Letters and merged pairs.", "tokens"),
+            C("read", "`as it is`, or `spread out` with filler to as many tokens as letters."),
+            C("tokens", "Of a text, on average."),
+            C("steps", "Until 99 % of the labels are right."), *_SPREAD,
+            C("right", "Share of labels that are right at the end."),
+            C("parameters", "Numbers that are trained."),
+            C("trainings", "Trainings."),
+        ]),
+        TableSchema("sentences", "Encoder and decoder on sentences, while they are trained.", [
+            C("read", "`forward`, or `backward`: the last word first."),
+            C("seed", "Seed of the training."), C("step", "Steps that it was trained."),
+            C("part", "Half of the sentence."),
+            C("right", "Share of right words, those before them given."),
+        ]),
+        TableSchema("sentence_distances", "How far the vector of a sentence moves.", [
+            C("model", "The encoder, and how it was trained."),
+            C("variant", "What was done to the sentence."),
+            C("distance", "Distance of the vectors over that to a sentence of other words."),
+            *_SPREAD,
+        ]),
         CLAIMS_TABLE,
     ],
     findings=[
@@ -207,6 +288,11 @@ SCHEMA = Schema(
         F("heads", "Sets that a layer of attention fits, by heads", "exponent"),
         F("context_length", "Sets that a layer of attention fits, by context", "examples"),
         F("chains", "Direct and indirect answers along chains", "share of questions; trainings"),
+        F("kept_pairs", "Pairs kept by the state's error against pairs at random", _GAIN),
+        F("task_map", "By heart or looked up", _SHARE),
+        F("recitation", "What a small transformer recites", "bits"),
+        F("vocabulary", "Steps that a larger vocabulary saves", "training steps"),
+        F("sentences", "Sentences read backward against forward", "difference of shares of words"),
         CLAIMS_FINDING,
     ],
 )  # fmt: skip

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 
 from analyses.claims import view as claims_view
 from analyses.state.recall_capacity import claims, schema
 from analyses.state.recall_capacity import selections as sel
+from analyses.state.recall_capacity.small_model_views import SMALL_VIEWS
 from workbench import views as v
 from workbench.draw import colour
 from workbench.result import Result
@@ -35,7 +37,7 @@ def _live(run: Result, pick: v.Pick) -> list[v.Item]:
         series={"margin": ("margin", colour.FUNCTION)}, ylabel="score",
         title=f"Margin of the right class: {made['where']}",
     )  # fmt: skip
-    return [sel.live_sentence(run, pick), right, margin]
+    return [sel.live_sentence(run, pick), v.Beside([right, margin], width=420)]
 
 
 ANSWER = v.Answer(("recall", "state_size", "order"), ("State size", 0), ("guess",))
@@ -151,5 +153,6 @@ VIEWS = [
         ),
         v.table("chain_steps", "When each distance was learned"),
     ], otherwise=_NOT_RUN.format("chains")),
-    claims_view(claims.CLAIMS, claims.ABOUT),
+    *SMALL_VIEWS,
+    replace(claims_view(claims.CLAIMS, claims.ABOUT), otherwise="no part with a claim was run"),
 ]  # fmt: skip

@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from markupsafe import Markup
 
 from tests.helpers.synthetic import synthetic_result
 from ui.runs import static_views, two_processes
@@ -37,8 +38,11 @@ def test_two_draw_the_same_as_one(
         static_views, "fragment", lambda title, *a, **o: here.append(title) or draw(title, *a, **o)
     )
     monkeypatch.setattr(two_processes, "_draw", lambda *given: None)  # all is left to the other
-    assert words(list(two_processes.fragments(run))) == alone
+    made = list(two_processes.fragments(run))
+    assert words(made) == alone
     assert here == []
+    # A page that is given it does not escape it.
+    assert all(Markup("{}").format(one.html) == one.html for _, one in made)
 
 
 @pytest.mark.process

