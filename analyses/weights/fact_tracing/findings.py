@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 _PLACES = {
     EARLY: ("MLPs at the subject's last token", "early site"),
     ABOVE: ("MLPs above the first layer, at the subject's last token,", "early site"),
-    LATE: ("attention at the last token", "late site"),
+    LATE: ("{} at the last token", "late site"),
     EARLY_STATE: ("states of the last token of subjects of several tokens", "early site"),
 }
 KEYS = {
@@ -65,7 +65,7 @@ def add_total(result: Result, maps: Maps, corruption: str) -> None:
     total, interval = mean_interval(maps.total)
     how = "With noise on the subject" if corruption == NOISE else "With another subject"
     says = (
-        f"{how} the answer's probability falls from {percent(float(maps.clean.mean()))} to"
+        f"{how} the answer's probability goes from {percent(float(maps.clean.mean()))} to"
         f" {percent(float(maps.corrupted.mean()))} (total effect, {_facts(maps)})."
     )
     key = "total_effect" if corruption == NOISE else "total_effect_resampled"
@@ -79,15 +79,16 @@ def _facts(maps: Maps) -> str:
     return counted(len(maps.facts), "fact")
 
 
-def add_peaks(result: Result, table: pd.DataFrame) -> None:
-    """Where the largest effects are, by kind."""
+def add_peaks(result: Result, table: pd.DataFrame, mixer: str) -> None:
+    """Where the largest effects are, by kind; `mixer` is what moves things between tokens."""
     for kind, rows in table[table["corruption"] == NOISE].groupby("kind", sort=False):
         real = rows[rows["tokens"].isin([SUBJECT, LAST])]
         if kind not in (MLP, ATTENTION) or real.empty:
             continue
         top = real.loc[real["effect"].idxmax()]
+        what = "what MLPs write" if kind == MLP else _written(mixer)
         says = (
-            f"Restoring {_of_kind(str(kind))} gives most back around layer {top['layer']} at the"
+            f"Restoring {what} gives most back around layer {top['layer']} at the"
             f" {top['tokens']}: {100 * top['effect']:.1f} points of probability,"
             f" {percent(top['share'])} of what was lost ({int(top['n'])} facts)."
         )
@@ -96,23 +97,24 @@ def add_peaks(result: Result, table: pd.DataFrame) -> None:
         result.add(Finding(name, float(top["effect"]), says, unit="probability", interval=spread))
 
 
-def _of_kind(kind: str) -> str:
-    return "what MLPs write" if kind == MLP else "what attention writes"
+def _written(mixer: str) -> str:
+    return f"what {mixer} {'writes' if mixer == 'attention' else 'write'}"
 
 
-def add_sites(result: Result, sites: Sequence[FactSite]) -> None:
+def add_sites(result: Result, sites: Sequence[FactSite], mixer: str) -> None:
     """Whether there is an early and a late site, each against permuted tokens."""
     for site in sites:
         where = " and ".join(str(layer) for layer in dict.fromkeys(site.layers))
         place, called = _PLACES[site.name]
-        verb = "carries" if site.name == LATE else "carry"
+        place = place.format(mixer)
+        one = site.name == LATE and mixer == "attention"
+        verb, gives = ("carries", "it gives") if one else ("carry", "they give")
         begins = place[0].upper() + place[1:]
         verdict = {
             True: f"{begins} {verb} the fact ({called})",
             False: f"{begins} {verb} no more of the fact than permuted tokens (no {called})",
             None: f"Whether {place} {verb} the fact ({called}) cannot be told",
         }[site.is_there]
-        gives = "it gives" if site.name == LATE else "they give"
         says = (
             f"{verdict}: restored around layer {where}, {gives} back"
             f" {100 * site.contrast:.1f} points of probability more than the fact's other tokens"

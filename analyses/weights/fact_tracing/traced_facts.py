@@ -33,6 +33,7 @@ class TracedFact:
         subject_at: the subject's first position, and the one behind its last.
         target: the first token of the answer, which is watched.
         said: what the model answers.
+        known: whether that is the answer.
     """
 
     relation: str
@@ -43,6 +44,7 @@ class TracedFact:
     subject_at: tuple[int, int]
     target: int
     said: str = ""
+    known: bool = True
 
     @property
     def first(self) -> int:
@@ -157,7 +159,7 @@ def known_facts_of(
             found[relation.name] += _known(
                 model, replace(relation, facts=tuple(batch)), at, params.unknown
             )
-    known = sum(map(len, found.values()))
+    known = sum(fact.known for rows in found.values() for fact in rows)
     return Chosen(_spread(list(found.values()), params.facts), asked, known, list(relations))
 
 
@@ -166,14 +168,13 @@ def _known(
 ) -> list[TracedFact]:
     closed = closed_book(model, relation, progress)
     rows = zip(relation.facts, closed.known, closed.first_token, closed.generated, strict=True)
-    return [
-        as_tokens(
-            model, relation.closed_book_prompt(fact.subject).text, fact.subject, fact.answer,
-            relation.name, said.strip(),
-        )
-        for fact, whole, first, said in rows
-        if unknown or (whole and first)
-    ]  # fmt: skip
+    made = []
+    for fact, whole, first, said in rows:
+        if unknown or (whole and first):
+            text = relation.closed_book_prompt(fact.subject).text
+            one = as_tokens(model, text, fact.subject, fact.answer, relation.name, said.strip())
+            made.append(replace(one, known=whole and first))
+    return made
 
 
 def _spread(groups: Sequence[list[TracedFact]], most: int) -> list[TracedFact]:

@@ -55,6 +55,12 @@ def note(result: Result, model: InstrumentedModel, params: Params, chosen: Chose
         )
 
 
+def mixer_of(model: InstrumentedModel) -> str:
+    """What moves things between tokens in this model, in words."""
+    names = {"attn_out": "attention", "mixer_out": "recurrent layers"}
+    return " and ".join(name for site, name in names.items() if site in model.sites)
+
+
 def trace_facts(
     result: Result,
     model: InstrumentedModel,
@@ -94,16 +100,16 @@ def trace_facts(
         )
     table = pd.concat([class_table(found, facts, name) for name, found in maps.items()])
     result.tables["by_class"] = table.reset_index(drop=True)
-    findings.add_peaks(result, table)
+    findings.add_peaks(result, table, mixer_of(model))
     window = max(part.window for part in wanted.values())
-    _add_sites(result, maps, chosen, window, params.seed)
+    _add_sites(result, maps, chosen, window, params.seed, mixer_of(model))
     if severed:
         findings.add_severed(result, table, maps[NOISE], facts, params.seed)
     return maps
 
 
 def _add_sites(
-    result: Result, maps: Mapping[str, Maps], chosen: Chosen, window: int, seed: int
+    result: Result, maps: Mapping[str, Maps], chosen: Chosen, window: int, seed: int, mixer: str
 ) -> None:
     """The early and the late site under noise, and beside it under the other corruption."""
     import pandas as pd
@@ -112,7 +118,7 @@ def _add_sites(
     for name, found in maps.items():
         sites = sites_of(found, chosen.facts, window, seed)
         if name == NOISE:
-            findings.add_sites(result, sites)
+            findings.add_sites(result, sites, mixer)
         rows += [(name, *_row(site)) for site in sites]
     columns = ["corruption", "site", "kind", "tokens", "layer", "other_layer", "effect",
                "contrast", "low", "high", "null_low", "null_high", "n"]  # fmt: skip
