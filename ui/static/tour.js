@@ -34,7 +34,9 @@
     if (step === spoken.length) return end();
     const [place, heading, text] = spoken[step];
     place.classList.add("tour-place");
-    place.scrollIntoView({ block: "nearest" });
+    // Not `scrollIntoView`: newer browsers would go on from there with the next Tab, past the links at the top.
+    const { top, bottom } = place.getBoundingClientRect();
+    if (top < 0 || bottom > innerHeight) scrollBy(0, top < 0 ? top : bottom - innerHeight);
     title.textContent = heading;
     words.textContent = text;
     count.textContent = `${step + 1} of ${spoken.length}`;
