@@ -21,7 +21,7 @@ Method = Literal[
 METHODS: dict[str, str] = {
     "none": "no edit",
     "random-change": "random change",
-    "random-layer": "r-ROME, random layer",
+    "random-layer": "r-ROME in a random layer",
     "r-rome": "r-ROME",
     "rome": "ROME as published",
     "memit": "MEMIT",

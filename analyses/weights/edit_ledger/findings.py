@@ -31,17 +31,17 @@ def _edited(result: Result) -> pd.DataFrame:
 
 
 def _beside(result: Result, name: str) -> str:
-    """What the nulls get, as a sentence."""
+    """What the nulls get."""
     table = result.tables["methods"]
     said = [
         f"{row['method']} {percent(row[name])}"
         for null in c.NULLS
         if (row := _of(table, null)) is not None and row[name] == row[name]
     ]
-    return f" Beside that: {', '.join(said)}." if said else ""
+    return f"; beside that {', '.join(said)}" if said else ""
 
 
-def _rates(result: Result, finding: str, name: str, begins: str, ends: str = "") -> None:
+def _rates(result: Result, finding: str, name: str, begins: str) -> None:
     """A finding with one rate for each method, the best first."""
     table = _edited(result).dropna(subset=[name])
     if table.empty:
@@ -51,16 +51,42 @@ def _rates(result: Result, finding: str, name: str, begins: str, ends: str = "")
         row["method"]: (float(row[f"{name}_low"]), float(row[f"{name}_high"]))
         for _, row in table.iterrows()
     }
-    listed = "; ".join(_one_rate(result, row, name) for _, row in table.iterrows())
+    single = result.tables["answers"]["fact"].nunique() == 1
+    counts = sorted({int(n) for n in table[f"{name}_n"]})
+    n = " to ".join(counted(n, "question") if n == counts[-1] else f"{n:,}" for n in counts[-2:])
+    said = {
+        row["method"]: f"{row['method']} {percent(row[name])}"
+        + ("" if single else f" ({percent_span(*spans[row['method']])})")
+        for _, row in table.iterrows()
+    }
+    listed = _listed(said, dict(zip(table["method"], table[name], strict=True)))
+    intervals = "" if single else ", with 95 % intervals"
     result.add(
         Finding(
             finding,
             {row["method"]: float(row[name]) for _, row in table.iterrows()},
-            f"{begins}: {listed}.{ends}{_beside(result, name)}",
+            f"{begins} ({n}{intervals}): {listed}{_beside(result, name)}.",
             unit=_UNITS[finding],
             interval=spans,
         )
     )
+
+
+_SAID = 4
+"""Methods that a sentence says one by one; the table has all."""
+
+
+def _listed(said: dict[str, str], rates: dict[str, float]) -> str:
+    """The best ones and the bar to beat, one by one; the others together."""
+    if len(said) <= _SAID:
+        return ", ".join(said.values())
+    bar = c.METHODS["in-context"]
+    first = list(said)[: _SAID - 1]
+    first += [bar] if bar in said and bar not in first else []
+    rest = [rates[method] for method in said if method not in first]
+    others = percent_span(min(rest), max(rest)) if min(rest) < max(rest) else percent(rest[0])
+    listed = ", ".join(said[method] for method in first)
+    return f"{listed}, {counted(len(rest), 'other')} {others}" if rest else listed
 
 
 _UNITS = {
@@ -72,22 +98,13 @@ _UNITS = {
 }
 
 
-def _one_rate(result: Result, row: pd.Series, name: str) -> str:
-    """ "MEMIT 50 % (95 %: 22–78 %, n = 12)"; of one fact only how often."""
-    share, n = float(row[name]), int(row[f"{name}_n"])
-    if result.tables["answers"]["fact"].nunique() == 1:
-        return f"{row['method']} in {round(share * n)} of {n}"
-    span = percent_span(float(row[f"{name}_low"]), float(row[f"{name}_high"]))
-    return f"{row['method']} {percent(share)} (95 %: {span}, n = {n})"
-
-
 def add_single(result: Result, known_elsewhere: int) -> None:
     """What edits one at a time did."""
     answers = result.tables["answers"]
     facts = int(answers["fact"].nunique())
     _rates(
         result, "holds", "in_other_words",
-        "In other words, which the edit never saw, the new answer comes",
+        "Asked in other words, which the edit never saw, the new answer comes",
     )  # fmt: skip
     _rates(result, "sentence", "accuracy", "The edited sentence gets the new answer")
     _rates(
@@ -211,15 +228,20 @@ def _add_robust(result: Result) -> None:
     chosen = [row["method"] for _, row in _edited(result).iterrows()]
     mine = answers[answers["method"].isin(chosen)]
     plain, groups = hits(mine, "accuracy")
+    untouched = answers[answers["method"] == c.METHODS["none"]]
     values, spans, words = {}, {}, []
     for kind in c.ROBUST:
         name = kind.split()[0]
         right, facts = hits(mine, f"{name}_holds")
         back, _ = hits(mine, f"{name}_reverts")
+        anyway, _ = hits(untouched, f"{name}_holds")
         if len(right):
             share, bounds = share_interval(right, facts)
             values[name], spans[name] = share, bounds
-            words.append(f"{kind} {percent(share)}, and the old one in {percent(back.mean())}")
+            words.append(
+                f"{kind} {percent(share)} (without an edit {percent(anyway.mean())}), and the old"
+                f" one in {percent(back.mean())}"
+            )
     share, bounds = share_interval(plain, groups)
     result.add(
         Finding(

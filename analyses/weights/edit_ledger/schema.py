@@ -9,8 +9,8 @@ from workbench.schema import FindingSchema as F
 from workbench.schema import Schema, TableSchema
 
 _FACT = C("fact", "Number of the fact, from 0.")
-_METHOD = C("method", "How the fact was changed; `no edit`, `random change` and `r-ROME, random"
-            " layer` are the nulls.")  # fmt: skip
+_METHOD = C("method", "How the fact was changed; `no edit`, `random change` and `r-ROME in a"
+            " random layer` are the nulls.")  # fmt: skip
 
 SAID = {
     "efficacy": "Share of edited sentences after which the new answer is likelier than the old"

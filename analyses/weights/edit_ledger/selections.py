@@ -84,7 +84,7 @@ def before_and_after(run: Result, pick: Pick) -> pd.DataFrame:
     after = mine[mine["method"] == pick["method"]].reset_index(drop=True)
     frame = after[["kind", "prompt", "says", "gives_new", "gives_old", "new"]].copy()
     frame.insert(2, "before", base["says"])
-    frame["lead"] = after["logp_new"] - after["logp_old"]
+    frame["new less old (nats)"] = after["logp_new"] - after["logp_old"]
     return frame
 
 
@@ -154,8 +154,9 @@ def held_over_edits(run: Result) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def drift(run: Result) -> pd.DataFrame:
-    return run.tables["drift"]
+def known_elsewhere(run: Result) -> pd.DataFrame:
+    """Other known facts by edits; nothing where the model knows none."""
+    return run.tables["drift"].dropna(subset=["known"])
 
 
 def layers(run: Result) -> pd.DataFrame:

@@ -27,7 +27,7 @@ def _answers(run: Result, pick: v.Pick) -> list[v.Item]:
 def _matrix(run: Result, pick: v.Pick) -> v.Item:
     return v.picture(
         "matrix", sel.matrix(run, pick["sequence"]), "edited in", "asked after", "percent",
-        title="Edits that hold, by when they were made and asked again", unit="%", top=100.0,
+        title="Edits that hold (%)", unit="%", top=100.0,
     )  # fmt: skip
 
 
@@ -40,11 +40,14 @@ ANSWER = v.Answer(
 )
 VIEWS = [
     v.View("Methods", needs="methods", parts=[
-        v.chart("rate_bars", sel.method_rates, names="method", words=_RATES, of="facts",
-                title="What each method gets, one edit at a time (%)"),
+        v.row(
+            v.chart("rate_bars", sel.method_rates, names="method", words=_RATES, of="facts",
+                    title="What each method gets (%)"),
+            v.chart("matrix", sel.kinds_by_method, "question", "method", "percent", longest=46,
+                    title="Every kind of question", unit="%", top=100.0),
+            widths=(600, 640),
+        ),
         v.finding("holds", "neighbours", "elsewhere", "too_few"),
-        v.chart("matrix", sel.kinds_by_method, "question", "method", "percent", longest=46,
-                title="Every kind of question", unit="%", top=100.0),
         v.finding("sentence", "two_steps", "less_known", "undone"),
         v.table("methods", "All rates with their intervals"),
         v.table("popularity", "Less and better known halves"),
@@ -80,14 +83,14 @@ VIEWS = [
     v.View("Drift", needs="drift", parts=[
         v.finding("breakdown"),
         v.row(
-            v.chart("curves", sel.drift, "edits", "loss_change", "method", xlabel="edits so far",
+            v.chart("curves", "drift", "edits", "loss_change", "method", xlabel="edits so far",
                     ylabel="nats per token", title="Loss on neutral text, change"),
-            v.chart("curves", sel.drift, "edits", "known", "method", percent=True,
+            v.chart("curves", sel.known_elsewhere, "edits", "known", "method", percent=True,
                     xlabel="edits so far", ylabel="facts (%)",
                     title="Other known facts, still right"),
             widths=(420, 420),
         ),
-        v.chart("curves", sel.drift, "edits", "norm", "method", xlabel="edits so far",
+        v.chart("curves", "drift", "edits", "norm", "method", xlabel="edits so far",
                 ylabel="of the matrices", title="Size of all changes"),
         v.table("drift"),
     ]),
