@@ -94,7 +94,8 @@ def cases(
 
 
 def _typed(model: InstrumentedModel, params: Params) -> EditCase:
-    """The user's own fact; what the model says of it now is the old answer.
+    """The user's own fact. The old answer is the true one of a built-in relation that is asked
+    with this sentence; else what the model says now.
 
     Raises:
         BadInput: the model says the new answer already.
@@ -109,9 +110,13 @@ def _typed(model: InstrumentedModel, params: Params) -> EditCase:
             "an answer that it does not give",
             "Choose another answer.",
         )
-    old = said.split("\n")[0].strip().split(".")[0].split(",")[0].strip() or said.strip() or "?"
     relation, rng = _relation_of_prompt(params.prompt), random.Random(params.seed)
-    fact = Fact(params.subject, old, _popularity(relation, params.subject))
+    known = [] if relation is None else relation.facts
+    fact = next((f for f in known if f.subject == params.subject), None)
+    if fact is None:
+        words = said.split("\n")[0].strip().split(".")[0].split(",")[0].strip()
+        fact = Fact(params.subject, words or said.strip() or "?")
+    old = fact.answer
     if relation is not None:
         others = _same_subject(relation)
         return _case(params, relation, fact, params.answer, relation.facts, others, rng)
@@ -119,7 +124,9 @@ def _typed(model: InstrumentedModel, params: Params) -> EditCase:
     questions = [EditQuestion(c.PROMPT, text, params.answer, old)]
     questions += [EditQuestion(c.PARAPHRASE, w.rstrip(" "), params.answer, old) for w in wordings]
     questions += _filler(text, params.answer, old, rng)
-    others = [r for r in facts.relations().values() if _popularity(r, params.subject) is not None]
+    others = [
+        r for r in facts.relations().values() if params.subject in {f.subject for f in r.facts}
+    ]
     questions += _of_same_subject(fact, params.answer, others)
     return EditCase(params.subject, old, params.answer, params.prompt, None, tuple(questions))
 
@@ -131,12 +138,6 @@ def _relation_of_prompt(prompt: str) -> Relation | None:
     plain = prompt.strip()
     found = [r for r in facts.relations().values() if r.closed_book == plain]
     return found[0] if found else None
-
-
-def _popularity(relation: Relation | None, subject: str) -> float | None:
-    """Of a subject of the relation; None where it is none."""
-    known = [] if relation is None else relation.facts
-    return next((fact.popularity for fact in known if fact.subject == subject), None)
 
 
 def _lengths(model: InstrumentedModel, relation: Relation) -> Callable[[str], int]:

@@ -141,9 +141,32 @@ def add_single(result: Result, known_elsewhere: int) -> None:
                 unit="facts",
             )
         )
+    _add_unknown(result)
     _add_popularity(result)
     if set(c.ROBUST) & set(answers["kind"]):
         _add_robust(result)
+
+
+def _add_unknown(result: Result) -> None:
+    """A typed fact may be none that the model knows."""
+    answers = result.tables["answers"]
+    asked = answers[(answers["method"] == c.METHODS["none"]) & (answers["kind"] == c.PROMPT)]
+    unknown = asked[~asked["gives_old"]]
+    if unknown.empty:
+        return
+    said = "; ".join(
+        f"asked “{row.prompt}” it goes on with “{row.says}”, not with “{row.old}”"
+        for row in unknown.itertuples()
+    )
+    result.add(
+        Finding(
+            "not_known",
+            float(len(unknown)),
+            f"Before the edit the model does not say the old answer: {said}. So only what becomes"
+            " of the new answer says something.",
+            unit="facts",
+        )
+    )
 
 
 def _add_elsewhere(result: Result, known_elsewhere: int) -> None:

@@ -214,6 +214,7 @@ SCHEMA = Schema(
         F("first_forgotten", "Where forgetting begins", "edits"),
         F("breakdown", "Where the model breaks", "edits"),
         F("removed", "An edit taken out of the sequence", "share of facts"),
+        F("not_known", "Not known before the edit", "facts"),
         F("too_few", "Too few facts", "facts"),
         claims.FINDING,
     ],

@@ -47,7 +47,7 @@ VIEWS = [
                     title="Every kind of question", unit="%", top=100.0),
             widths=(600, 640),
         ),
-        v.finding("holds", "neighbours", "elsewhere", "too_few"),
+        v.finding("holds", "neighbours", "elsewhere", "not_known", "too_few"),
         v.finding("sentence", "two_steps", "less_known", "undone"),
         v.table("methods", "All rates with their intervals"),
         v.table("popularity", "Less and better known halves"),

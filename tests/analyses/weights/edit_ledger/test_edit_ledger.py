@@ -163,6 +163,18 @@ def test_what_cannot_be_asked_is_said_before_a_model_is_loaded(given, says):
         params.Params(**given)
 
 
+def test_a_true_fact_that_the_model_does_not_know_is_edited_and_said(knowing):
+    """ "France" is a word that this model has never read."""
+    run = wb.run(
+        "edit-ledger",
+        knowing,
+        {"subject": "France", "prompt": trained_facts.PROMPT, "answer": "City0", "layer": 0,
+         "methods": ["in-context"]},
+    )  # fmt: skip
+    assert run.tables["facts"]["old"].tolist() == ["Paris"]
+    assert "does not say the old answer" in run.findings["not_known"].says
+
+
 def test_a_typed_answer_that_the_model_gives_already_is_refused(knowing):
     with pytest.raises(BadInput, match="already"):
         wb.run(
