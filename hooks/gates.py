@@ -8,13 +8,14 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 import torch
+from jaxtyping import Float
+from torch import Tensor
 
 from hooks.states import mixers_of
 from workbench.state_lm.lstm import LSTMMixer
 
 if TYPE_CHECKING:
-    from jaxtyping import Float
-    from torch import Tensor, nn
+    from torch import nn
 
     from hooks.model import InstrumentedModel
 

@@ -14,6 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import workbench as wb
+from hooks.weights import dense_weight
 from tests.helpers import tiny
 from workbench import registry
 from workbench.cli import main
@@ -122,8 +123,21 @@ def test_rounded_as_it_is_read(bits: int, folder: Path, here: Any) -> None:
     pytest.importorskip("bitsandbytes", reason="needs the extra `quantized`")
     model = wb.load(folder, device="cpu", bits=bits)
     assert model.card.quantized_from == f"bitsandbytes {bits} bit"
-    far = (model.next_logits(PROMPTS[0]) - here.next_logits(PROMPTS[0])).abs().max()
-    assert 0 < far < here.next_logits(PROMPTS[0]).abs().max()
+    said = model.next_logits(PROMPTS[0])
+    assert not torch.equal(said, here.next_logits(PROMPTS[0]))
+    if bits == 4:
+        # Not how far off it is: on processors with AVX512-BF16 bitsandbytes 0.50 reads matrices of
+        # fewer than 64 columns wrongly. What it computes is what is read of it, everywhere.
+        plain = wb.load(folder, device="cpu")
+        layers = dict(plain.module.named_modules())
+        with torch.no_grad():
+            for name, layer in model.module.named_modules():
+                if type(layer).__name__ == "Linear4bit":
+                    layers[name].weight.copy_(dense_weight(layer))
+        torch.testing.assert_close(plain.next_logits(PROMPTS[0]), said)
+    else:
+        far = (said - here.next_logits(PROMPTS[0])).abs().max()
+        assert far < here.next_logits(PROMPTS[0]).abs().max()
     reason = registry.get("paragraph-memorization").unavailable_reason(model)
     assert "quantized, and keeps no gradient" in str(reason)
     size = weight_sizes.of_place(folder)

@@ -106,7 +106,8 @@ def _errors(inputs: KernelInputs, pairs: int) -> dict[str, Float[Tensor, "offset
 def chosen(errors: np.ndarray, right: np.ndarray) -> int:
     """Where (layer and offset) the error tells best which pairs fail."""
     tells = [auc(one[~right], one[right])[0] for one in errors]
-    return int(np.nanargmax(tells))
+    # Where all pairs are right, or none is, no place tells more than another.
+    return int(np.argmax(np.nan_to_num(tells, nan=0.5)))
 
 
 def recall_with(
