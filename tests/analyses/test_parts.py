@@ -78,6 +78,12 @@ OF_SMALL_MODELS = {
     "chain_order.LAYERS": (1,),
     "chain_order.STEPS": 4,
     "chain_order.EVERY": 2,
+    "small_fits.ITEMS": (16, 32),
+    "small_fits.RECITE_STEPS": 60,
+    "small_fits.STRINGS": 64,
+    "small_fits.LABEL_STEPS": 60,
+    "small_fits.SENTENCE_STEPS": 80,
+    "small_fits.EVERY": 20,
 }
 """Sizes of the small models that recall capacity trains."""
 OURS = [a for a in registry.all_analyses()[0] if a.package == registry.OURS]
