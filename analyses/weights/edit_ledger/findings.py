@@ -182,8 +182,8 @@ def _add_elsewhere(result: Result, known_elsewhere: int) -> None:
         f" {counted(disabled, 'edit')} disabled the model." if disabled else " No edit disabled it."
     )
     others = (
-        f" Of {counted(known_elsewhere, 'known fact')} of other relations"
-        f" {percent(weights['known'].min())} or more are still answered rightly."
+        f" At least {percent(weights['known'].min())} of"
+        f" {counted(known_elsewhere, 'known fact')} of other relations are still answered rightly."
         if known_elsewhere
         else ""
     )
