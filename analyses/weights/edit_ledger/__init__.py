@@ -13,7 +13,8 @@ single.py            one edit at a time
 layer_sweep.py       the same in several layers
 ledger.py            edits that follow each other, and one taken out again
 rates.py             from answers to rates
-findings.py          from tables to sentences; claims.py: what of the papers holds
+findings.py          from tables to sentences; ledger_findings.py: of edits in sequence
+claims.py            what of the papers holds
 weight_edits.py      a finished run's changes, as controls and as files
 schema.py            what tables, arrays and findings mean
 playground_tab.py    a tab to type and change one fact

@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 from typing import TYPE_CHECKING
 
-from analyses.weights.edit_ledger import claims, findings, layer_sweep, rates
+from analyses.weights.edit_ledger import claims, findings, layer_sweep, ledger_findings, rates
 from analyses.weights.edit_ledger.cases import cases as cases_of
 from analyses.weights.edit_ledger.constants import NAME
 from analyses.weights.edit_ledger.costs import stages as costs
@@ -70,7 +70,7 @@ def run(model: InstrumentedModel, params: Params, progress: Progress) -> Result:
         kept = ledger(result, shop, yard, cases, params.batch, params.sequences, stage["ledger"])
         if "factors" not in result.tables:
             keep(result, kept)
-        findings.add_ledger(result, len(cases), params.edits)
+        ledger_findings.add_ledger(result, len(cases), params.edits)
     claims.add_claims(result)
     progress(1.0, "Done")
     return result

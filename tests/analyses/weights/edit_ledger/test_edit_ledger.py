@@ -12,7 +12,7 @@ import torch
 
 import workbench as wb
 from analyses.weights import edit_ledger as analysis
-from analyses.weights.edit_ledger import cases, constants, elsewhere, findings, params
+from analyses.weights.edit_ledger import cases, constants, elsewhere, ledger_findings, params
 from hooks import editing
 from tests.helpers import trained_facts
 from workbench.errors import BadInput
@@ -108,9 +108,9 @@ def test_a_change_left_out_of_the_sequence_gives_its_facts_back(edited):
 def test_forgetting_begins_where_more_is_lost_than_chance_allows(edited):
     table = edited.tables["ledger"].copy()
     table["holds"] = True
-    assert findings.gradual_point(table) is None
+    assert ledger_findings.gradual_point(table) is None
     table.loc[(table["made"] < table["tested"]) & (table["tested"] == 1), "holds"] = False
-    assert findings.gradual_point(table) == 4
+    assert ledger_findings.gradual_point(table) == 4
 
 
 def test_a_run_gives_its_edits_as_controls_and_as_files(edited, knowing, tmp_path):
