@@ -123,10 +123,7 @@ def key_statistics(
     windows = _windows(model, text, TOKENS if tokens is None else tokens)
     digest = hashlib.sha256(repr(windows).encode()).hexdigest()[:16]
     weights = weight_hash(model.module)
-    files = {
-        layer: paths.cache_dir() / "key-statistics" / f"{weights}-{digest}-{layer}.safetensors"
-        for layer in wanted
-    }
+    files = {layer: _folder() / f"{weights}-{digest}-{layer}.safetensors" for layer in wanted}
     found = {
         layer: read_statistics(file)[layer]
         for layer, file in files.items()
@@ -141,6 +138,16 @@ def key_statistics(
                 save_statistics({layer: each}, files[layer])
         found |= new
     return {layer: found[layer] for layer in wanted}
+
+
+def _folder() -> Path:
+    return paths.cache_dir() / "key-statistics"
+
+
+def stored_layers(model: InstrumentedModel, layers: Sequence[int]) -> list[int]:
+    """Those of the layers whose moment is kept on this machine, over whatever text."""
+    weights, folder = model.card.weight_hash, _folder()
+    return [layer for layer in layers if any(folder.glob(f"{weights}-*-{layer}.safetensors"))]
 
 
 def _windows(

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from analyses.claims import FAILS, NOT_MEASURED, Claim, Measured, say_claims, verdict_of
+from analyses.claims import FAILS, NOT_MEASURED, OPEN, Claim, Measured, say_claims, verdict_of
 from analyses.measures.statistics import rates_apart, sign, wilson
 from analyses.weights.edit_ledger import constants as c
 from analyses.weights.edit_ledger.rates import hits, with_knowledge
@@ -23,6 +23,8 @@ ABOUT = (
     " more."
 )
 _FACTS = "95 % over facts"
+_FEW = 4
+"""Facts below which no verdict is given: one edit proves nothing of a method."""
 
 
 def _rate(result: Result, method: str, name: str) -> tuple[float, tuple[float, float], int] | None:
@@ -61,7 +63,12 @@ def _apart(measured: str, first: Counted, second: Counted) -> Measured:
     (one, a), (two, b) = first, second
     low, high = rates_apart(one.mean(), len(set(a)), two.mean(), len(set(b)))
     apart = f"{100 * low:+.0f} to {100 * high:+.0f} points".replace("-", "−")
-    return Measured(measured, verdict_of([sign(low, high)]), f"{_FACTS}: {apart}")
+    few = min(len(set(a)), len(set(b))) < _FEW
+    return Measured(measured, _verdict(few, sign(low, high)), f"{_FACTS}: {apart}")
+
+
+def _verdict(few: bool, told: bool | None) -> str:
+    return OPEN if few else verdict_of([told])
 
 
 def _at_least(method: str, name: str, least: float, result: Result) -> Measured:
@@ -71,7 +78,7 @@ def _at_least(method: str, name: str, least: float, result: Result) -> Measured:
     share, (low, high), n = found
     return Measured(
         f"{percent(share)} of {n}",
-        verdict_of([sign(low, high, least)]),
+        _verdict(len(result.tables["facts"]) < _FEW, sign(low, high, least)),
         f"{_FACTS}: {percent_span(low, high)}",
     )
 

@@ -2,10 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from analyses.weights.edit_ledger import constants as c
+from analyses.weights.edit_ledger.layer_sweep import layers_tried
+from analyses.weights.edit_ledger.methods import (
+    Workshop,
+    layers_needed,
+    random_layer,
+    workshop,
+)
 from analyses.weights.edit_ledger.params import Params
+from hooks.editing.statistics import stored_layers
 from workbench.cost import Cost, total
 
 if TYPE_CHECKING:
@@ -20,6 +28,7 @@ _ASKED = 3 * 16  # tokens of a question, with both answers and what is generated
 _STEPS_OF_ANSWER = 5  # passes
 _NEUTRAL, _WRITTEN = 800, 48
 _OTHERS = 24
+_READ_AT_ONCE = 8 * 256  # tokens, for the moments of keys
 _SECONDS_OF_STATISTICS = 2.0  # the weights' fingerprint, and reading what is kept
 
 
@@ -38,17 +47,22 @@ def stages(model: InstrumentedModel, params: Params) -> dict[str, dict[str, Cost
     each = asked + elsewhere
     edits = total([_edit(method) + each for method in params.methods])
     nulls = each * 3 + (_edit("r-rome") if {"r-rome", "rome"} & set(params.methods) else Cost())
-    tried = -(-model.n_layers // params.layer_step) + 1
+    shop = workshop(model, params)
+    tried = layers_tried(shop, params.layer_step)
+    needed = layers_needed(params.methods, shop, random_layer(shop, params.seed))
+    of_sequences = layers_needed(params.sequences, shop, shop.layer)
     return {
         "single": {
             "facts": _known(params),
+            "keys": _keys(shop, needed),
             "single": (edits + nulls) * facts,
         },
-        "layers": {"layers": (_edit("r-rome") + asked) * (tried * facts) + _keys(model, tried)},
+        "layers": {"layers": _keys(shop, tried) + (_edit("r-rome") + asked) * len(tried) * facts},
         "robust": {},
         "ledger": {
             "ledger facts": _known(params),
-            "ledger": total([_sequence(params, method, elsewhere) for method in params.sequences]),
+            "ledger": _keys(shop, of_sequences)
+            + total([_sequence(params, method, elsewhere) for method in params.sequences]),
         },
     }
 
@@ -72,9 +86,13 @@ def _edit(method: str) -> Cost:
     return Cost(tokens, _TRAINED, backward=2 * tokens, seconds=_SECONDS_OF_STATISTICS)
 
 
-def _keys(model: InstrumentedModel, layers: int) -> Cost:
-    """Reading the moments of some layers for the first time is not counted: they are kept."""
-    return Cost(seconds=_SECONDS_OF_STATISTICS * layers / 4)
+def _keys(shop: Workshop, layers: Sequence[int]) -> Cost:
+    """Reading the moments of the layers that are not kept yet, up to the highest of them."""
+    missing = set(layers) - set(stored_layers(shop.model, layers))
+    if not missing:
+        return Cost()
+    share = (max(missing) + 1) / shop.model.n_layers
+    return Cost(shop.tokens * share, share * shop.tokens / _READ_AT_ONCE)
 
 
 def _sequence(params: Params, method: str, elsewhere: Cost) -> Cost:
@@ -83,6 +101,3 @@ def _sequence(params: Params, method: str, elsewhere: Cost) -> Cost:
     asked = 2 * sum(min((b + 1) * params.batch, params.edits) for b in range(batches))
     again = Cost(asked * _ASKED, batches * _STEPS_OF_ANSWER)
     return _edit(method) * params.edits + again + elsewhere * (batches / 2)
-
-
-SEEN = c.KINDS

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -49,24 +50,27 @@ class Elsewhere:
 
 
 class Yardstick:
-    """Neutral text and other facts, the same for every edit of a run."""
+    """Neutral text and other facts, the same for every edit of a run.
 
-    def __init__(self, model: InstrumentedModel, relation: str, seed: int) -> None:
+    Args:
+        edited: subjects that edits are about.
+    """
+
+    def __init__(self, model: InstrumentedModel, edited: AbstractSet[str], seed: int) -> None:
         self.model = model
         ids = model.text.encode(facts.neutral_text())[:_NEUTRAL]
         first = list(model.text.beginning)
         self._windows = [[*first, *ids[at : at + _WINDOW]] for at in range(0, len(ids), _WINDOW)]
         self._windows = [w for w in self._windows if len(w) > len(first) + 1]
         self._skip = max(len(first), 1)
-        self._questions = self._known_elsewhere(relation, seed)
+        self._questions = self._known_elsewhere(edited, seed)
 
-    def _known_elsewhere(self, relation: str, seed: int) -> list[EditQuestion]:
+    def _known_elsewhere(self, edited: AbstractSet[str], seed: int) -> list[EditQuestion]:
         """Facts of relations whose subjects the edits do not touch, that the model knows."""
-        subjects = {f.subject for f in facts.relation(relation).facts} if relation else set()
         rng = np.random.default_rng(seed)
         found: list[EditQuestion] = []
         for name, other in facts.relations().items():
-            if name == relation or subjects & {f.subject for f in other.facts}:
+            if edited & {f.subject for f in other.facts}:
                 continue
             for n in rng.permutation(len(other.facts))[: 2 * _OTHER]:
                 fact = other.facts[n]

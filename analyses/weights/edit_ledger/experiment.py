@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import random
 from typing import TYPE_CHECKING
 
 from analyses.weights.edit_ledger import claims, findings, layer_sweep, ledger_findings, rates
@@ -11,11 +10,10 @@ from analyses.weights.edit_ledger.constants import NAME
 from analyses.weights.edit_ledger.costs import stages as costs
 from analyses.weights.edit_ledger.elsewhere import Yardstick
 from analyses.weights.edit_ledger.ledger import ledger
-from analyses.weights.edit_ledger.methods import Workshop, layers_needed
-from analyses.weights.edit_ledger.params import Params
+from analyses.weights.edit_ledger.methods import layers_needed, random_layer, workshop
+from analyses.weights.edit_ledger.params import Params, relation_of
 from analyses.weights.edit_ledger.parts import PARTS
 from analyses.weights.edit_ledger.single import facts_table, keep, single
-from hooks.editing.down_projections import default_layer, down_projection, editable_layers
 from workbench.cost import of_parts, stages
 from workbench.errors import BadInput
 from workbench.parts import running
@@ -39,11 +37,13 @@ def run(model: InstrumentedModel, params: Params, progress: Progress) -> Result:
     result = Result(NAME)
     shop = workshop(model, params)
     other = random_layer(shop, params.seed)
-    yard = Yardstick(model, "" if params.subject else params.relation, params.seed)
+    given = [] if params.subject else relation_of(params).facts
+    edited = {params.subject} if params.subject else {fact.subject for fact in given}
+    yard = Yardstick(model, edited, params.seed)
     if "single" in wanted:
         cases = cases_of(model, params, params.facts, stage["facts"])
         needed = layers_needed(params.methods, shop, other)
-        shop.read_keys(needed, stage["facts"])
+        shop.read_keys(needed, stage["keys"])
         single(
             result, shop, yard, cases, params.methods, other, "robust" in wanted, stage["single"]
         )
@@ -74,23 +74,3 @@ def run(model: InstrumentedModel, params: Params, progress: Progress) -> Result:
     claims.add_claims(result)
     progress(1.0, "Done")
     return result
-
-
-def workshop(model: InstrumentedModel, params: Params) -> Workshop:
-    """The model with the layers that are edited.
-
-    Raises:
-        BadInput: there is no such layer, or it has no down projection.
-        Unfit: no layer has one.
-    """
-    every = editable_layers(model)
-    layer = default_layer(model) if params.layer is None else params.layer
-    down_projection(model, layer)
-    layers = [n for n in every if n <= layer][-5:]
-    return Workshop(model, layer, layers, params.seed, params.tokens)
-
-
-def random_layer(shop: Workshop, seed: int) -> int:
-    """Another layer than the one that is edited, at random; the same where there is only one."""
-    others = [n for n in editable_layers(shop.model) if n != shop.layer]
-    return random.Random(seed).choice(others) if others else shop.layer

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+import random
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-import numpy as np
-import torch
-
 from analyses.weights.edit_ledger.cases import EditCase
+from analyses.weights.edit_ledger.params import Params
 from hooks import editing
+from hooks.editing.down_projections import default_layer, down_projection, editable_layers
 from hooks.editing.memit import SETTINGS as MEMIT_SETTINGS
 from hooks.editing.rome import Variant
 
@@ -70,6 +70,26 @@ class Workshop:
             self.statistics |= editing.key_statistics(
                 self.model, missing, tokens=self.tokens, progress=progress
             )
+
+
+def workshop(model: InstrumentedModel, params: Params) -> Workshop:
+    """The model with the layers that are edited.
+
+    Raises:
+        BadInput: there is no such layer, or it has no down projection.
+        Unfit: no layer has one.
+    """
+    every = editable_layers(model)
+    layer = default_layer(model) if params.layer is None else params.layer
+    down_projection(model, layer)
+    layers = [n for n in every if n <= layer][-5:]
+    return Workshop(model, layer, layers, params.seed, params.tokens)
+
+
+def random_layer(shop: Workshop, seed: int) -> int:
+    """Another layer than the one that is edited, at random; the same where there is only one."""
+    others = [n for n in editable_layers(shop.model) if n != shop.layer]
+    return random.Random(seed).choice(others) if others else shop.layer
 
 
 def request_of(case: EditCase) -> editing.EditRequest:
@@ -144,22 +164,10 @@ def _of_weights(model: InstrumentedModel, method: str, edit: WeightEdit) -> Made
         method,
         lambda: edit.applied(model),
         edit=edit,
-        norm=_size(edit, parameters) / whole if whole else float("nan"),
+        norm=edit.norm / whole if whole else float("nan"),
         key_ratio=ratio,
         note=" ".join(edit.log.notes),
     )
-
-
-def _size(edit: WeightEdit, parameters: Mapping[str, torch.nn.Parameter]) -> float:
-    """Frobenius norm of all that is added."""
-    squares = 0.0
-    for name, left in edit.delta.left.items():
-        squares += float(np.linalg.norm(np.asarray(left) @ np.asarray(edit.delta.right[name]))) ** 2
-    for name, index in edit.delta.index.items():
-        flat = parameters[name].detach().float().cpu().view(-1)
-        old = flat[torch.as_tensor(index)].numpy()
-        squares += float(np.linalg.norm(np.asarray(edit.delta.values[name]) - old)) ** 2
-    return float(squares**0.5)
 
 
 def random_change(shop: Workshop, like: MadeEdit, seed: int) -> MadeEdit:

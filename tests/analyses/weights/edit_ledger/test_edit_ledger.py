@@ -12,7 +12,14 @@ import torch
 
 import workbench as wb
 from analyses.weights import edit_ledger as analysis
-from analyses.weights.edit_ledger import cases, constants, elsewhere, ledger_findings, params
+from analyses.weights.edit_ledger import (
+    cases,
+    constants,
+    elsewhere,
+    ledger_findings,
+    methods,
+    params,
+)
 from hooks import editing
 from tests.helpers import trained_facts
 from workbench.errors import BadInput
@@ -144,6 +151,8 @@ def test_one_typed_fact_is_edited_without_a_set_of_facts(knowing):
     assert mine[trained_facts.PARAPHRASE.format(subject="Land3")]
     # The sentence is that of the built-in capitals, so their wordings and neighbours are asked too.
     assert set(answers["kind"]) >= {"paraphrase", "neighbour", "negated"}
+    # One fact proves nothing of a method.
+    assert set(run.tables["claims"]["verdict"]) == {"cannot be told"}
 
 
 @pytest.mark.parametrize(
@@ -191,6 +200,16 @@ def test_facts_that_the_model_does_not_know_are_refused(knowing, tmp_path):
             "edit-ledger", knowing,
             {"facts_file": str(file), "prompt": trained_facts.PROMPT, "layer": 0},
         )  # fmt: skip
+
+
+def test_keys_are_stated_in_the_cost_until_they_are_stored(knowing, asked, monkeypatch, tmp_path):
+    monkeypatch.setattr("workbench.paths.cache_dir", lambda: tmp_path)
+    given = params.Params(**asked, methods=["r-rome"])
+    before = analysis.cost(knowing, given)["single"]
+    layers = {0, methods.random_layer(methods.workshop(knowing, given), given.seed)}
+    editing.key_statistics(knowing, sorted(layers), tokens=2000)
+    after = analysis.cost(knowing, given)["single"]
+    assert before.forward - after.forward == pytest.approx(2000 * (max(layers) + 1) / 3)
 
 
 def test_a_layer_that_is_not_there_is_refused(knowing, asked):
