@@ -46,13 +46,13 @@ def train(recipe: TrainConfig, out: Path, progress: Progress) -> Path:
     try:
         progress(0.0, "Making the tokenizer")
         tokenizer = make_tokenizer(recipe)
-        rows = _rows(recipe, tokenizer)
+        rows = training_rows(recipe, tokenizer)
         total = len(rows) // recipe.batch
         ledger = planting_plan.plan(recipe, tokenizer, total)
         steps_kept = recipe.kept(total)
         for number, name in enumerate(MODELS):
             part = progress.subprogress(0.02 + 0.48 * number, 0.02 + 0.48 * (number + 1))
-            _grow(
+            grow(
                 recipe,
                 name,
                 rows,
@@ -136,7 +136,7 @@ def make_model(recipe: TrainConfig) -> Any:
         return LlamaForCausalLM(config)
 
 
-def _rows(recipe: TrainConfig, tokenizer: Any) -> torch.Tensor:
+def training_rows(recipe: TrainConfig, tokenizer: Any) -> torch.Tensor:
     """The corpus as shuffled rows of tokens, each document after a beginning token."""
     import torch
 
@@ -151,7 +151,7 @@ def _rows(recipe: TrainConfig, tokenizer: Any) -> torch.Tensor:
     return rows[order[: recipe.tokens // recipe.row]]
 
 
-def _grow(
+def grow(
     recipe: TrainConfig,
     name: str,
     rows: torch.Tensor,

@@ -1,0 +1,1 @@
+"""Methods of unlearning, by themselves. What they leave is measured elsewhere."""
