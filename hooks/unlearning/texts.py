@@ -65,7 +65,7 @@ def target_logits(
 
 
 def target_log_p(model: InstrumentedModel, texts: Sequence[Text]) -> list[Float[Tensor, " target"]]:
-    """ln p of every predicted token of each text, from one pass, with gradients where they are on."""
+    """ln p of every predicted token, by text, from one pass; with gradients where they are on."""
     return [
         logits.log_softmax(-1).gather(1, wanted[:, None])[:, 0]
         for logits, wanted in target_logits(model, texts)
