@@ -10,7 +10,6 @@ from __future__ import annotations
 import math
 import random
 import shutil
-from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -40,7 +39,7 @@ def train(recipe: TrainConfig, out: Path, progress: Progress) -> Path:
         Cancelled: from `progress`; the same call goes on later.
     """
     out = out.expanduser()
-    if checkpointing.claim_folder(out, asdict(recipe), _ROOM):
+    if checkpointing.claim_folder(out, recipe.recorded(), _ROOM):
         progress(1.0, f"{out} is finished already")
         return out
     try:
@@ -68,7 +67,7 @@ def train(recipe: TrainConfig, out: Path, progress: Progress) -> Path:
             out,
             {
                 "format": 1,
-                "recipe": asdict(recipe),
+                "recipe": recipe.recorded(),
                 "steps": total,
                 "made_with": checkpointing.versions(),
             },
@@ -179,7 +178,8 @@ def grow(
         batch = _with_planted(
             rows[step * recipe.batch : (step + 1) * recipe.batch], added.get(step, [])
         )
-        loss = model(input_ids=batch, labels=batch).loss
+        labels = batch if recipe.goldfish is None else recipe.goldfish.labels(batch)
+        loss = model(input_ids=batch, labels=labels).loss
         loss.backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimizer.step()

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from workbench.organisms.goldfish import GoldfishMask
 
 
 @dataclass(frozen=True)
@@ -25,6 +28,7 @@ class TrainConfig:
             in all a rate at one false alarm in a hundred can be told.
         checkpoints: of the planted model that are kept along training, first and last step among
             them; closer together early, where more happens.
+        goldfish: tokens that the loss leaves out; None asks for all of them.
     """
 
     seed: int = 0
@@ -46,6 +50,18 @@ class TrainConfig:
     twins: int = 50
     more_twins: int = 150
     checkpoints: int = 13
+    goldfish: GoldfishMask | None = None
+
+    def recorded(self) -> dict[str, Any]:
+        """The recipe as it is kept beside what it made, in the kinds of value that JSON has.
+
+        Without `goldfish` where nothing is left out, so that what was kept before there was such a
+        thing is still known to be of this recipe.
+        """
+        values = asdict(self)
+        if self.goldfish is None:
+            del values["goldfish"]
+        return values
 
     def kept(self, steps: int) -> list[int]:
         """The steps whose weights are kept, of so many in all."""
