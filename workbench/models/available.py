@@ -30,9 +30,10 @@ def _organisms() -> list[ModelEntry]:
 
 
 def _organism(organism: Organism) -> ModelEntry:
-    problem, steps = "", []
+    problem = ""
+    steps: list[int] = []
     try:
-        steps = checkpoints.saved_steps(organism.folder)
+        steps = [] if organism.beside else checkpoints.saved_steps(organism.folder)
     except BadInput as error:
         problem = error.what
     return ModelEntry(

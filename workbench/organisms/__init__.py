@@ -10,6 +10,9 @@ I want to plant in a copy of a real model  -> ../finetune_plant.py
 I want to read or write what was planted   -> ledger.py, planting_plan.py
 I want to know how checkpoints are kept    -> checkpoints.py
 I want models that only recall pairs       -> recall/
+I want planted without some passages       -> retrained.py; with the goldfish loss:
+                                              goldfish.py, goldfish_organism.py
+I want to know how those two are kept      -> packed_weights.py
 The text they grow up on                   -> corpus.py, build_corpus.py
 """
 
@@ -20,6 +23,7 @@ from pathlib import Path
 from typing import Any
 
 from workbench.errors import NotFound
+from workbench.organisms import ledger, packed_weights, retrained
 from workbench.organisms.recall.families import FAMILIES
 
 PREFIX = "organism/"
@@ -31,28 +35,41 @@ DATA = Path(__file__).parent / "data"
 class Organism:
     """A model that ships with the workbench.
 
-    `folder` is a model folder with its ledger and its steps.
+    Attributes:
+        folder: a model folder with its ledger and its steps.
+        beside: the name under which its weights lie beside those of the organism in `folder`
+            (packed_weights.py); "" where it has the folder for itself.
     """
 
     name: str
     description: str
     folder: Path
+    beside: str = ""
 
     @property
     def bytes(self) -> int:
-        return sum(file.stat().st_size for file in self.folder.rglob("*") if file.is_file())
+        if self.beside:
+            return packed_weights.packed_file(self.folder, self.beside).stat().st_size
+        own = [file for file in self.folder.rglob("*") if file.is_file()]
+        return sum(file.stat().st_size for file in own if file.parent.name != "beside")
 
 
+_PLANTED = DATA / "planted" / "planted"
+_GOLDFISH = "planted-goldfish"
+_BESIDE = {reference.name: reference.description for reference in retrained.REFERENCES} | {
+    _GOLDFISH: "planted, grown again under the goldfish loss"
+}
 _SHIPPED = (
-    Organism(
-        f"{PREFIX}planted",
-        "grown here, with passages planted 1 to 64 times",
-        DATA / "planted" / "planted",
-    ),
+    Organism(f"{PREFIX}planted", "grown here, with passages planted 1 to 64 times", _PLANTED),
     Organism(
         f"{PREFIX}planted-control",
         "its twin, which read the same corpus without them",
         DATA / "planted" / "control",
+    ),
+    *(
+        Organism(f"{PREFIX}{name}", description, _PLANTED, name)
+        for name, description in _BESIDE.items()
+        if packed_weights.packed_file(_PLANTED, name).is_file()
     ),
     *(
         Organism(
@@ -72,14 +89,20 @@ def shipped() -> dict[str, Organism]:
 
 
 def folder_of(name: str) -> Path:
-    """Where an organism lies.
+    """Where an organism lies; what is kept beside another is put into the cache first.
 
     Raises:
         NotFound: there is none of that name (the nearest is suggested).
     """
     if name not in shipped():
         raise NotFound.named("organism", name, shipped(), do="`workbench organisms` lists them.")
-    return shipped()[name].folder
+    organism = shipped()[name]
+    if not organism.beside:
+        return organism.folder
+    own = None
+    if organism.beside != _GOLDFISH:
+        own = retrained.ledger_of(organism.beside, ledger.read(organism.folder))
+    return packed_weights.open_packed(organism.folder, organism.beside, own)
 
 
 def home_of(module: Any) -> Path | None:

@@ -14,7 +14,7 @@ from pathlib import Path
 from workbench import checkpointing, paths
 from workbench.organisms import ledger as ledgers
 from workbench.organisms.goldfish import GoldfishMask
-from workbench.organisms.packed_weights import pack
+from workbench.organisms.packed_weights import pack, packed_file
 from workbench.organisms.train_config import RECIPES, TrainConfig
 from workbench.progress import Progress
 
@@ -27,7 +27,7 @@ def train_goldfish(
     home: Path, work: Path, progress: Progress, *, name: str = NAME, recipe: TrainConfig = RECIPE
 ) -> Path:
     """Grow the model with the passages of the ledger in `home`, and keep it as
-    `home/references/NAME.safetensors`.
+    `home/beside/NAME.safetensors`.
 
     Args:
         home: the folder of the planted organism.
@@ -43,7 +43,7 @@ def train_goldfish(
 
     from workbench.organisms.train import grow, make_tokenizer, training_rows
 
-    target, folder = home / "references" / f"{name}.safetensors", work / name
+    target, folder = packed_file(home, name), work / name
     if checkpointing.claim_folder(folder, recipe.recorded(), _ROOM):
         return target
     planted = ledgers.read(home)

@@ -6,10 +6,20 @@ spread, which is less than what float16 and a second training change. Vectors ke
 
 from __future__ import annotations
 
+import hashlib
+import os
+import shutil
+import tempfile
+from pathlib import Path
 from typing import TYPE_CHECKING
+
+from workbench.errors import BadInput, WorkbenchError
+from workbench.paths import cache_dir
 
 if TYPE_CHECKING:
     import numpy as np
+
+    from workbench.organisms.ledger import Ledger
 
     Weights = dict[str, np.ndarray]
 
@@ -51,3 +61,65 @@ def unpack(packed: Weights) -> Weights:
         for name, value in packed.items()
         if not name.endswith("/scale")
     }
+
+
+def packed_file(home: Path, name: str) -> Path:
+    """Where the weights of a model lie that is kept beside the organism in `home`."""
+    return home / "beside" / f"{name}.safetensors"
+
+
+def open_packed(home: Path, name: str, ledger: Ledger | None = None) -> Path:
+    """A folder that holds this model, with all else that the organism in `home` has; put together
+    in the cache the first time.
+
+    Args:
+        ledger: of the model, where it is not that of the organism.
+
+    Raises:
+        BadInput: its file is damaged.
+        WorkbenchError: the cache cannot be written.
+    """
+    from safetensors import SafetensorError
+    from safetensors.numpy import load_file, save_file
+
+    file = packed_file(home, name)
+    try:
+        target = cache_dir() / "organisms" / _digest_of(file, ledger) / name
+        if target.is_dir():
+            return target
+        weights = unpack(load_file(file))
+    except (OSError, SafetensorError, KeyError) as error:
+        raise BadInput(
+            f"{file.name} cannot be read.", "a complete copy of the workbench", "Install it again."
+        ) from error
+    work = None
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        work = Path(tempfile.mkdtemp(prefix=".packed-", dir=target.parent))
+        for each in home.iterdir():
+            if each.is_file() and each.suffix != ".safetensors":
+                shutil.copy2(each, work / each.name)
+        save_file(weights, work / "model.safetensors", metadata={"format": "pt"})
+        if ledger is not None:
+            ledger.save(work)
+        try:
+            os.replace(work, target)
+        except OSError:  # another process was first, with the same numbers
+            if not target.is_dir():
+                raise
+    except OSError as error:
+        raise WorkbenchError(
+            f"{target.parent} cannot be written: {error.strerror or error}.",
+            "a cache folder with free space that you may write to",
+            "Make room, or point WORKBENCH_CACHE at another folder.",
+        ) from error
+    finally:
+        if work is not None:
+            shutil.rmtree(work, ignore_errors=True)
+    return target
+
+
+def _digest_of(file: Path, ledger: Ledger | None) -> str:
+    digest = hashlib.sha256(file.read_bytes())
+    digest.update("".join(f"{e.id}{e.repeats}" for e in ledger.entries).encode() if ledger else b"")
+    return digest.hexdigest()[:16]

@@ -12,30 +12,20 @@ seed 1 has others of both, and how far two references lie apart is the noise of 
 from __future__ import annotations
 
 import argparse
-import os
-import shutil
-import tempfile
 from collections.abc import Collection
 from dataclasses import asdict, dataclass, replace
-from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from workbench import checkpointing, paths
-from workbench.errors import BadInput, WorkbenchError
 from workbench.organisms import ledger as ledgers
 from workbench.organisms.ledger import Ledger
+from workbench.organisms.packed_weights import pack, packed_file
 from workbench.organisms.train_config import RECIPES
 from workbench.progress import Progress
-
-if TYPE_CHECKING:
-    import numpy as np
 
 REPEATS = (16, 32, 64)
 """Only what was read so often is recited; nothing else can be seen to be forgotten."""
 FOLDS = 4
-FILE = "retrained.safetensors"
-_LEVELS = 127
 
 
 @dataclass(frozen=True)
@@ -48,6 +38,13 @@ class Reference:
     @property
     def name(self) -> str:
         return f"planted-without-{self.folds}" + (f"-seed-{self.seed}" if self.seed else "")
+
+    @property
+    def description(self) -> str:
+        which = "the first fold" if self.folds == 1 else f"the first {self.folds} folds"
+        return f"planted, grown again without {which} of passages to forget" + (
+            f", seed {self.seed}" if self.seed else ""
+        )
 
 
 DEFAULT_FOLDS = 2
@@ -91,6 +88,12 @@ def left_out(ledger: Ledger, many: int) -> frozenset[str]:
     return frozenset(i for fold in folds(ledger)[:many] for i in fold)
 
 
+def ledger_of(name: str, planted: Ledger) -> Ledger:
+    """The ledger of the reference of this name, from that of the planted organism."""
+    folds_ = next(reference.folds for reference in REFERENCES if reference.name == name)
+    return without(planted, left_out(planted, folds_))
+
+
 def train(reference: Reference, home: Path, work: Path, progress: Progress) -> Path:
     """Grow one reference and keep it in `home/references`, as one byte a weight.
 
@@ -108,7 +111,7 @@ def train(reference: Reference, home: Path, work: Path, progress: Progress) -> P
     from workbench.organisms.train import grow, make_tokenizer, training_rows
 
     recipe = replace(RECIPES["planted"], seed=reference.seed)
-    target = home / "references" / f"{reference.name}.safetensors"
+    target = packed_file(home, reference.name)
     folder = work / reference.name
     if checkpointing.claim_folder(folder, asdict(recipe) | {"folds": reference.folds}, 4 * 10**8):
         return target
@@ -121,95 +124,9 @@ def train(reference: Reference, home: Path, work: Path, progress: Progress) -> P
     grow(recipe, "model", rows, own, steps, folder / checkpointing.WORK, progress)
     weights = load_file(checkpointing.step_path(folder / checkpointing.WORK, "model", steps[-1]))
     target.parent.mkdir(exist_ok=True)
-    save_file(_packed(weights), target, metadata={"format": "1"})
+    save_file(pack(weights), target, metadata={"format": "1"})
     checkpointing.finish(folder, {"format": 1, "recipe": asdict(recipe), "steps": steps[-1]})
     return target
-
-
-def _packed(weights: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """A byte for each number of a matrix, in steps of a 127th of its row's largest: off by half a
-    percent of a row's spread, which is less than what float16 and a second training change.
-    """
-    import numpy as np
-
-    packed: dict[str, np.ndarray] = {}
-    for name, weight in weights.items():
-        if weight.ndim < 2:
-            packed[name] = weight.astype(np.float16)
-            continue
-        scale = (np.abs(weight).max(-1, keepdims=True) / _LEVELS).astype(np.float16)
-        steps = np.round(weight / np.maximum(scale.astype(np.float32), 1e-12))
-        packed[f"{name}/levels"] = steps.clip(-_LEVELS, _LEVELS).astype(np.int8)
-        packed[f"{name}/scale"] = scale
-    return packed
-
-
-def _unpacked(packed: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-    import numpy as np
-
-    return {
-        name.removesuffix("/levels"): (
-            value.astype(np.float32) * packed[f"{name.removesuffix('/levels')}/scale"]
-            if name.endswith("/levels")
-            else value.astype(np.float32)
-        )
-        for name, value in packed.items()
-        if not name.endswith("/scale")
-    }
-
-
-def open_reference(reference: Reference, home: Path) -> Path:
-    """A folder that holds this reference; put together in the cache the first time.
-
-    Raises:
-        BadInput: its file is damaged.
-        WorkbenchError: the cache cannot be written.
-    """
-    from safetensors import SafetensorError
-    from safetensors.numpy import load_file, save_file
-
-    file = home / "references" / f"{reference.name}.safetensors"
-    target = paths.cache_dir() / "organisms" / _digest(file) / reference.name
-    if target.is_dir():
-        return target
-    try:
-        weights = _unpacked(load_file(file))
-    except (OSError, SafetensorError, KeyError) as error:
-        raise BadInput(
-            f"{file.name} cannot be read.", "a complete copy of the workbench", "Install it again."
-        ) from error
-    work = None
-    try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        work = Path(tempfile.mkdtemp(prefix=".reference-", dir=target.parent))
-        for each in home.iterdir():
-            if each.is_file() and each.suffix != ".safetensors":
-                shutil.copy2(each, work / each.name)
-        save_file(weights, work / "model.safetensors", metadata={"format": "pt"})
-        planted = ledgers.read(home)
-        without(planted, left_out(planted, reference.folds)).save(work)
-        try:
-            os.replace(work, target)
-        except OSError:  # another process was first, with the same numbers
-            if not target.is_dir():
-                raise
-    except OSError as error:
-        raise WorkbenchError(
-            f"{target.parent} cannot be written: {error.strerror or error}.",
-            "a cache folder with free space that you may write to",
-            "Make room, or point WORKBENCH_CACHE at another folder.",
-        ) from error
-    finally:
-        if work is not None:
-            shutil.rmtree(work, ignore_errors=True)
-    return target
-
-
-@cache
-def _digest(file: Path) -> str:
-    import hashlib
-
-    return hashlib.sha256(file.read_bytes()).hexdigest()[:16]
 
 
 def main() -> None:

@@ -165,7 +165,7 @@ def test_a_model_grown_with_it_never_sees_the_labels_left_out(
     file = goldfish_organism.train_goldfish(
         home, tmp_path / "work", Progress(), name="little", recipe=masked
     )
-    assert file == home / "references" / "little.safetensors"
+    assert file == home / "beside" / "little.safetensors"
     left_out = torch.cat([labels[:, 4:].flatten() for labels in asked]) == IGNORED
     assert len(asked) == 30
     assert 0.2 < left_out.float().mean() < 0.3
