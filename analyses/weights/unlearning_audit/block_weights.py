@@ -1,0 +1,180 @@
+"""The weights that attacks look at, change and put back: the matrices of a model's layers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+import torch
+from torch import Tensor, nn
+
+from hooks.discovery.trace_modules import is_matrix
+from workbench.errors import BadInput, Unfit
+from workbench.models.storage import plain
+
+if TYPE_CHECKING:
+    from hooks.layout import Block
+    from hooks.model import InstrumentedModel
+
+PARTS = ("attention", "mixer", "MLP", "other")
+"""Of a layer. A mixer is what a recurrent layer has in place of attention; norms are "other"."""
+
+
+class AuditSubject(Protocol):
+    """A model under audit. Two of them may be one module with other weights, so only one may be
+    on.
+    """
+
+    @property
+    def name(self) -> str:
+        """What it is called in a table."""
+        ...
+
+    def on(self) -> AbstractContextManager[InstrumentedModel]:
+        """Inside, the model with this subject's weights."""
+        ...
+
+
+@dataclass(frozen=True)
+class BlockMatrix:
+    """A matrix of a layer, or the matrices of its experts.
+
+    Attributes:
+        layer, part: where it is.
+        name: of the module's parameter.
+        turned: kept as (inputs, outputs), as GPT-2's `Conv1D` does.
+    """
+
+    layer: int
+    part: str
+    name: str
+    turned: bool
+
+
+def block_matrices(model: InstrumentedModel) -> list[BlockMatrix]:
+    """Every matrix of the layers, each once, in order; no embeddings, norms, biases and
+    convolutions.
+
+    Raises:
+        Unfit: quantized or offloaded weights.
+    """
+    paths = {id(p): path for path, p in model.module.named_parameters()}
+    found: dict[str, BlockMatrix] = {}
+    for layer, block in enumerate(model.layout.blocks):
+        parts = _parts(block)
+        for owner in block.module.modules():
+            for parameter in owner.parameters(recurse=False):
+                if not _is_weight(owner, parameter):
+                    continue
+                if not plain(parameter) or parameter.device.type == "meta":
+                    raise Unfit(
+                        f"The weights of layer {layer} of {model.card.name} are quantized or"
+                        " offloaded.",
+                        "weights in floating point, in memory",
+                        "Load the model without quantization.",
+                    )
+                name = paths[id(parameter)]
+                turned = type(owner).__name__ == "Conv1D"
+                found.setdefault(
+                    name, BlockMatrix(layer, parts.get(id(owner), "other"), name, turned)
+                )
+    return list(found.values())
+
+
+def _is_weight(owner: nn.Module, parameter: Tensor) -> bool:
+    if is_matrix(owner):
+        return parameter.dim() != 1  # also where packed: that is then refused
+    experts = parameter.dim() == 3 and not isinstance(owner, nn.Conv1d | nn.Conv2d | nn.Conv3d)
+    return experts and plain(parameter)
+
+
+def _parts(block: Block) -> dict[int, str]:
+    """Id of a module -> in which part of its layer it is; "other" where it is not among them."""
+    return {
+        id(inner): part
+        for part, module in (
+            ("attention", block.attention),
+            ("mixer", block.mixer),
+            ("MLP", block.mlp),
+        )
+        if module is not None
+        for inner in module.modules()
+    }
+
+
+def places(model: InstrumentedModel) -> dict[str, tuple[int, str]]:
+    """Name of a parameter of the layers -> (layer, part), each once, in order."""
+    paths = {id(p): path for path, p in model.module.named_parameters()}
+    found: dict[str, tuple[int, str]] = {}
+    for layer, block in enumerate(model.layout.blocks):
+        parts = _parts(block)
+        for owner in block.module.modules():
+            for parameter in owner.parameters(recurse=False):
+                where = (layer, parts.get(id(owner), "other"))
+                found.setdefault(paths[id(parameter)], where)
+    return found
+
+
+@torch.no_grad()
+def weights_of(subject: AuditSubject) -> dict[str, Tensor]:
+    """Every parameter of a subject by its name, a copy on the CPU.
+
+    Raises:
+        Unfit: quantized or offloaded weights.
+    """
+    with subject.on() as model:
+        block_matrices(model)  # refuses those
+        return {
+            name: parameter.detach().to("cpu", copy=True)
+            for name, parameter in model.module.named_parameters()
+        }
+
+
+@torch.no_grad()
+def changed(
+    original: Mapping[str, Tensor], unlearned: Mapping[str, Tensor]
+) -> dict[str, tuple[Tensor, Tensor]]:
+    """The parameters that differ at all, as (original, unlearned), by name.
+
+    Raises:
+        BadInput: the two do not have the same parameters.
+    """
+    shapes, others = (
+        {name: tuple(p.shape) for name, p in weights.items()} for weights in (original, unlearned)
+    )
+    if shapes != others:
+        raise BadInput(
+            "The two models do not have the same parameters.",
+            "one model before and after unlearning",
+            "Compare with the model that it was made from.",
+        )
+    return {
+        name: (old, unlearned[name])
+        for name, old in original.items()
+        if not torch.equal(old, unlearned[name])
+    }
+
+
+@contextmanager
+def put_back(parameters: Sequence[Tensor]) -> Iterator[None]:
+    """Inside, these may be changed; afterwards they are what they were, bit for bit."""
+    before = [parameter.detach().clone() for parameter in parameters]
+    try:
+        yield
+    finally:
+        with torch.no_grad():
+            for parameter, old in zip(parameters, before, strict=True):
+                parameter.copy_(old)
+
+
+@contextmanager
+def replaced(model: InstrumentedModel, weights: Mapping[str, Tensor]) -> Iterator[None]:
+    """Inside, some parameters have other values."""
+    parameters = [model.module.get_parameter(name) for name in weights]
+    with put_back(parameters):
+        with torch.no_grad():
+            for parameter, new in zip(parameters, weights.values(), strict=True):
+                parameter.copy_(new)
+        yield
