@@ -8,7 +8,6 @@ params.py             what is asked
 parts.py              the experiments of a run
 costs.py              … and what they cost
 experiment.py         the run: its parts, one after the other
-compression.py        how short a prompt brings a string back
 membership.py         has the model read this? scores, and how well they tell
 findings.py           from scores to tables and findings
 documents.py          a verdict for each document (verdicts.py: which there are)

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from analyses.measures import text_source
+from analyses.measures.compression import CANDIDATES, FIRST
 from analyses.measures.decoding import decoding
 from analyses.measures.scoring import reading
-from analyses.weights.extraction.compression import CANDIDATES, FIRST
 from analyses.weights.extraction.params import Params
 from analyses.weights.extraction.parts import training_steps
 from workbench.cost import Cost, total

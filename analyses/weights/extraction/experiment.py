@@ -7,11 +7,11 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from analyses.measures import text_source, windows
+from analyses.measures.compression import MOST, Compressed, compress
 from analyses.measures.sampler import Sampler
 from analyses.measures.scoring import score
 from analyses.measures.window_scores import Scores
 from analyses.weights.extraction import comparisons, findings
-from analyses.weights.extraction.compression import MOST, Compressed, compress
 from analyses.weights.extraction.constants import NAME
 from analyses.weights.extraction.costs import stages as costs
 from analyses.weights.extraction.documents import add_documents

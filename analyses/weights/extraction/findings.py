@@ -20,8 +20,8 @@ from workbench.result import Finding, Result
 from workbench.wording import counted, percent, quoted
 
 if TYPE_CHECKING:
+    from analyses.measures.compression import Compressed
     from analyses.measures.window_scores import Scores
-    from analyses.weights.extraction.compression import Compressed
     from workbench.progress import Progress
 
 NEAR = 0.1

@@ -461,7 +461,7 @@ def test_hostile_text_stays_text(llama: Any) -> None:
 
 
 def test_a_string_from_a_short_prompt_is_found_and_a_random_one_is_not(llama: Any) -> None:
-    from analyses.weights.extraction.compression import compress
+    from analyses.measures.compression import compress
 
     with torch.no_grad():
         said = llama.module.generate(

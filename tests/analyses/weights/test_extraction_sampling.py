@@ -16,6 +16,7 @@ import torch
 from test_extraction import hf_probabilities
 
 import workbench as wb
+from analyses.measures import compression
 from analyses.measures.sampler import Sampler
 from analyses.measures.sampling import (
     extraction_probability,
@@ -26,7 +27,6 @@ from analyses.measures.sampling import (
 from analyses.measures.scoring import score
 from analyses.measures.vocabulary import printable, reads_back, textless, typed
 from analyses.measures.windows import Window
-from analyses.weights.extraction import compression
 from analyses.weights.paragraph_memorization import triggers
 from tests.helpers import tiny
 from workbench.errors import BadInput
