@@ -65,7 +65,12 @@ def same_codes(
     Returns:
         A row per matrix: `layer`, `part`, `parameter`, `weights`, `changed` (how many differ),
         `same_code` (how many have the same code, whether changed or not), `undone` (how many differ
-        and have the same code).
+        and have the same code); `squared`, the change's sum of squares, and `left`, the inner
+        product of what is left of it when both are rounded with the change itself. Over several
+        matrices the sum of `left` over that of `squared` is the share of the change that rounding
+        leaves: few other codes leave all of it where the original was not rounded before, since
+        each of them moves by a whole step; nothing is left where it was and no move is large
+        enough.
     """
     _check(bits, block)
     rows = []
@@ -74,7 +79,8 @@ def same_codes(
         before, after = _cut(old, matrix, block), _cut(new, matrix, block)
         grid = _Grid.of(before, bits)
         same = _joined(grid.codes(before) == grid.codes(after), old, matrix)
-        differs = old != new
+        differs, moved = old != new, new.double() - old.double()
+        left = _joined(grid.nearest(after) - grid.nearest(before), old, matrix)
         rows.append(
             {
                 "layer": matrix.layer,
@@ -84,6 +90,8 @@ def same_codes(
                 "changed": int(differs.sum()),
                 "same_code": int(same.sum()),
                 "undone": int((differs & same).sum()),
+                "squared": float(moved.square().sum()),
+                "left": float((moved * left).sum()),
             }
         )
     return pd.DataFrame(rows)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import torch
 
 from analyses.weights.unlearning_audit.block_weights import block_matrices
 from analyses.weights.unlearning_audit.rounding_attack import rounded, same_codes
@@ -86,9 +87,27 @@ def test_a_change_below_half_a_step_is_undone(llama):
     assert (weak["undone"] == weak["changed"]).all()
     assert (weak["changed"] > 0.9 * weak["weights"]).all()
     assert not strong["undone"].any()
+    assert not weak["left"].any()
+    assert strong["left"].to_numpy() == pytest.approx(strong["squared"] / 0.6, rel=1e-2)
     assert set(strong["part"]) == {"attention", "MLP"}
     # With sixteen times as many steps a move of 0.4 of the old ones is seen.
     assert not same_codes(llama, original, moved(0.4), 8)["undone"].any()
+
+
+def test_a_change_of_what_was_never_rounded_is_left_on_average(llama):
+    """Most weights keep their code, and those that do not move by a whole step."""
+    original = {name: p.detach().clone() for name, p in llama.module.named_parameters()}
+    draw = torch.Generator().manual_seed(0)
+    new = {
+        n: p + 0.05 * p.std() * torch.randn(p.shape, generator=draw) for n, p in original.items()
+    }
+    table = same_codes(llama, original, new, 4)
+    assert table["undone"].sum() > 0.8 * table["changed"].sum()
+    assert table["left"].sum() / table["squared"].sum() == pytest.approx(1, abs=0.15)
+    change = sum(
+        float((new[m.name] - original[m.name]).square().sum()) for m in block_matrices(llama)
+    )
+    assert table["squared"].sum() == pytest.approx(change, rel=1e-5)
 
 
 def test_impossible_numbers_are_refused(llama):
