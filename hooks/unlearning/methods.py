@@ -7,15 +7,24 @@ from dataclasses import dataclass
 from typing import Literal
 
 from hooks.unlearning import objectives
+from hooks.unlearning.concept_erasure import ConceptErasure
 from hooks.unlearning.objectives import Before, ForgetLoss, Objective, Retain, TextLosses
 from hooks.unlearning.original_model import OriginalModel
 from hooks.unlearning.settings import Settings
 from hooks.unlearning.steering import Steering, steered_layer
-from hooks.unlearning.texts import Text
+from hooks.unlearning.texts import Text, nats_of_all
 
+NPO_BETA, SIMNPO_BETA, UNDIAL_BETA = 0.1, 0.7, 10.0
+"""As in the papers; SimNPO's is that for passages (MUSE), not for short answers (TOFU)."""
+FADED = 2.0
+"""What beta times the nats that a text loses may come to, where beta is not given. NPO's gradient
+is then still a quarter of that of gradient ascent; with beta 0.1 and texts of a hundred tokens that
+were to lose three nats each it would be 1e-13.
+"""
 Trains = Literal["matrices", "down projections", "masked weights"]
 MakeObjective = Callable[[OriginalModel, Sequence[Text], Settings], Objective]
-MakeLoss = Callable[[Sequence[Text], Settings], ForgetLoss]
+MakeLoss = Callable[[OriginalModel, Sequence[Text], Settings], tuple[ForgetLoss, str]]
+"""The loss of a text to forget, and what is to be known of it, or ""."""
 
 
 @dataclass(frozen=True)
@@ -51,35 +60,55 @@ def _of(
 
     def make(original: OriginalModel, forget: Sequence[Text], settings: Settings) -> Objective:
         own = weight if settings.retain_weight is None else settings.retain_weight
+        forget_loss, note = loss(original, forget, settings)
         return TextLosses(
-            original, loss(forget, settings), before, retain or "nll", own if retain else 0.0
+            original,
+            forget_loss,
+            before,
+            retain or "nll",
+            own if retain else 0.0,
+            (note,) if note else (),
         )
 
     return make
 
 
-def _ascent(_: Sequence[Text], __: Settings) -> ForgetLoss:
-    return objectives.ascent
+def _ascent(*_: object) -> tuple[ForgetLoss, str]:
+    return objectives.ascent, ""
 
 
-def _descent(_: Sequence[Text], __: Settings) -> ForgetLoss:
-    return objectives.descent
+def _descent(*_: object) -> tuple[ForgetLoss, str]:
+    return objectives.descent, ""
 
 
-def _npo(_: Sequence[Text], settings: Settings) -> ForgetLoss:
-    return objectives.preference(settings.beta or 0.1)
+def _npo(
+    original: OriginalModel, forget: Sequence[Text], settings: Settings
+) -> tuple[ForgetLoss, str]:
+    if settings.beta is not None:
+        return objectives.preference(settings.beta), ""
+    model, needed = original.model, 0.0
+    for text, nats in zip(forget, nats_of_all(model, forget).tolist(), strict=True):
+        needed += max(0.0, settings.aim - nats) * len(text.targets) / len(forget)
+    beta = min(NPO_BETA, FADED / needed) if needed else NPO_BETA
+    note = (
+        f"beta is {beta:.2g}, not the paper's {NPO_BETA}: these texts must lose {needed:.0f} nats"
+        " each, and its gradient would be gone long before."
+    )
+    return objectives.preference(beta), note if beta < NPO_BETA else ""
 
 
-def _simnpo(_: Sequence[Text], settings: Settings) -> ForgetLoss:
-    return objectives.simple_preference(settings.beta or 2.5, 0.125)
+def _simnpo(_: OriginalModel, __: Sequence[Text], settings: Settings) -> tuple[ForgetLoss, str]:
+    return objectives.simple_preference(settings.beta or SIMNPO_BETA), ""
 
 
-def _undial(_: Sequence[Text], settings: Settings) -> ForgetLoss:
-    return objectives.self_distillation(settings.beta or 10.0)
+def _undial(_: OriginalModel, __: Sequence[Text], settings: Settings) -> tuple[ForgetLoss, str]:
+    return objectives.self_distillation(settings.beta or UNDIAL_BETA), ""
 
 
-def _random_labels(forget: Sequence[Text], settings: Settings) -> ForgetLoss:
-    return objectives.random_labels(forget, settings.seed)
+def _random_labels(
+    _: OriginalModel, forget: Sequence[Text], settings: Settings
+) -> tuple[ForgetLoss, str]:
+    return objectives.random_labels(forget, settings.seed), ""
 
 
 def _rmu(original: OriginalModel, forget: Sequence[Text], settings: Settings) -> Objective:
@@ -173,6 +202,14 @@ METHODS: dict[str, Method] = {
         "The model learns to predict tokens drawn at random from the texts to forget.",
         "Zhang et al. 2024, Unforgettable Generalization",
         _of(_random_labels),
+    ),
+    "elm": Method(
+        "ELM",
+        True,
+        "The model learns to predict the texts as somebody would who knows nothing of the concept,"
+        " and to go on fluently.",
+        "Gandikota et al. 2024, Erasing Conceptual Knowledge from Language Models",
+        ConceptErasure,
     ),
     "mask": Method(
         "gradient mask",

@@ -39,9 +39,11 @@ class Objective(Protocol):
 
     Attributes:
         weight: of the retain term; 0 where the method has none, and `retain` only looks.
+        notes: what is to be known of it, in sentences.
     """
 
     weight: float
+    notes: tuple[str, ...]
 
     def forget(self, texts: Sequence[Text]) -> Iterator[Term]: ...
 
@@ -90,6 +92,7 @@ class TextLosses:
     before: Before
     kept_by: Retain
     weight: float
+    notes: tuple[str, ...] = ()
 
     def forget(self, texts: Sequence[Text]) -> Iterator[Term]:
         # Read first: the original's weights must not come back while a graph of the new is there.
@@ -124,9 +127,8 @@ def preference(beta: float) -> ForgetLoss:
     return lambda seen, before: losses.preference(seen.log_p, before, beta)
 
 
-def simple_preference(beta: float, weight: float) -> ForgetLoss:
-    """Times a weight: that of the retain term is 1."""
-    return lambda seen, _: weight * losses.simple_preference(seen.log_p, beta, 0.0)
+def simple_preference(beta: float) -> ForgetLoss:
+    return lambda seen, _: losses.simple_preference(seen.log_p, beta, 0.0)
 
 
 def self_distillation(beta: float) -> ForgetLoss:

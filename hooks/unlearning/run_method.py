@@ -166,7 +166,7 @@ def _first_that_reaches(training: Training, how: Method, progress: Progress) -> 
         for each in attempts
         if each is not best
     )
-    best.log = replace(best.log, notes=notes)
+    best.log = replace(best.log, notes=(*training.objective.notes, *notes))
     return best
 
 

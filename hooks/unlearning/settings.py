@@ -45,7 +45,8 @@ class Settings:
             as forgotten: a retrained model's on them, or the model's own on unseen text.
         steps: of Adam, at most, at each rate.
         rates: how far a weight moves in a step, in standard deviations of its matrix; tried from
-            small to large until one reaches the aim.
+            small to large until one reaches the aim. Where only a share of the weights is trained,
+            each moves farther by one over the share's square root.
         batch: texts to forget, and texts to retain, in a step.
         weights: None is "all" of a model with less than 20 M parameters, "lora" of a larger one.
             RMU trains down projections, `mask` single weights of all matrices.
@@ -67,7 +68,7 @@ class Settings:
     seed: int = 0
     beta: float | None = None
     retain_weight: float | None = None
-    share: float = 0.005
+    share: float = 0.01
     layer: int | None = None
     steer: float = 2.0
     concept: Concept | None = None

@@ -57,6 +57,8 @@ class Steering:
     texts to forget, so that one weight fits models of any size.
     """
 
+    notes: tuple[str, ...] = ()
+
     def __init__(
         self,
         original: OriginalModel,

@@ -97,7 +97,10 @@ class MatrixEntries(TrainedWeights):
             flat.view(-1)[where].float().clone()
             for flat, where in zip(self._before, self.places, strict=True)
         ]
-        self.spreads = [float(p.detach().float().std()) for p in self.parameters]
+        # Of few weights each moves farther: a step is as long in all as one of every weight.
+        count = sum(map(len, self.tensors)) or 1
+        farther = math.sqrt(sum(p.numel() for p in self.parameters) / count)
+        self.spreads = [farther * float(p.detach().float().std()) for p in self.parameters]
 
     @contextmanager
     def on(self) -> Iterator[None]:
@@ -167,13 +170,13 @@ class LowRankMatrices(TrainedWeights):
         self.matrices = list(matrices)
         self.tensors, self.spreads, self.scales = [], [], []
         for matrix in matrices:
-            weight = matrix.weight()
+            weight = matrix.weight().detach()
             outputs, inputs = weight.shape
             own = min(rank, outputs, inputs)
             down = (torch.rand(own, inputs, generator=draw) * 2 - 1) / math.sqrt(inputs)
             up = torch.zeros(outputs, own)
-            self.tensors += [t.to(weight.device).requires_grad_() for t in (down, up)]
             self.spreads += [float(down.std()), float(weight.float().std())]
+            self.tensors += [t.to(weight.device).requires_grad_() for t in (down, up)]
             # `down` has a variance of 1 / (3 inputs)
             self.scales.append(math.sqrt(3 * inputs / own))
         self._is_on = True

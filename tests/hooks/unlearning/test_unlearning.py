@@ -1,0 +1,409 @@
+"""Unlearning as a whole: it stops where it should, undoes itself, goes on, and refuses."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+import torch
+
+import workbench as wb
+from hooks.unlearning import (
+    METHODS,
+    Settings,
+    Text,
+    random_change,
+    unlearn,
+    without_overlap,
+)
+from hooks.unlearning import training_loop as loops
+from hooks.unlearning.texts import nats_of_all
+from hooks.unlearning.trained_weights import low_rank, matrix_names
+from hooks.unlearning.training_loop import is_on_path
+from hooks.unlearning.unlearning_log import UnlearningLog
+from tests.helpers import tiny
+from tests.helpers.families import built
+from tests.hooks.unlearning.conftest import random_texts
+from workbench.errors import BadInput, Cancelled, NotFound, Unfit
+from workbench.progress import Progress
+
+RATES = (0.02, 0.08)
+
+
+def weights(model):
+    return {name: p.detach().clone() for name, p in model.module.named_parameters()}
+
+
+def same(model, before):
+    return all(torch.equal(p, before[n]) for n, p in model.module.named_parameters())
+
+
+def nats(model, texts):
+    return float(nats_of_all(model, texts).mean())
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_every_method_reaches_the_aim_and_leaves_nothing(knowing, forget, retain, method):
+    before, start = weights(knowing), nats(knowing, forget)
+    aim = start + 1.0
+    settings = Settings(aim, steps=40, rates=(0.01, 0.03, 0.1), share=0.02)
+    done = unlearn(knowing, method, forget, retain, settings)
+    assert same(knowing, before)
+    assert all(p.grad is None and not p.requires_grad for p in knowing.module.parameters())
+    assert done.log.reached, done.log.stopped
+    with done.applied(knowing):
+        assert nats(knowing, forget) >= aim - 1e-3
+        changed = {n for n, p in knowing.module.named_parameters() if not torch.equal(p, before[n])}
+        assert changed <= set(done.delta.index)
+        assert not any("embed" in n or "norm" in n or "head" in n for n in changed)
+    assert same(knowing, before)
+    assert done.log.whole[-1][1] == pytest.approx(nats_on(knowing, done, forget), abs=1e-4)
+    if method not in {"task-vector"}:
+        assert done.log.whole[-1][0] == done.log.step == done.log.steps
+        assert all(found < aim for _, found in done.log.whole[:-1])
+
+
+def nats_on(model, done, texts, share=1.0):
+    with done.applied(model, share):
+        return nats(model, texts)
+
+
+def test_no_share_and_no_rate_change_nothing(knowing, forget, retain):
+    settings = Settings(1000.0, steps=3, rates=(0.05,))
+    done = unlearn(knowing, "graddiff", forget, retain, settings)
+    before = weights(knowing)
+    with done.applied(knowing, share=0.0):
+        assert same(knowing, before)
+    half = nats_on(knowing, done, forget, 0.5)
+    assert nats(knowing, forget) < half < nats_on(knowing, done, forget)
+    still = unlearn(knowing, "graddiff", forget, retain, Settings(1000.0, steps=3, rates=(1e-12,)))
+    with still.applied(knowing):
+        moved = [(p - before[n]).abs().max() for n, p in knowing.module.named_parameters()]
+    assert max(map(float, moved)) < 1e-11
+
+
+def test_changes_stack_and_are_left_in_any_order(knowing, forget, retain):
+    before = weights(knowing)
+    settings = Settings(1000.0, steps=2, rates=(0.05,))
+    first = unlearn(knowing, "ga", forget[:2], retain, settings)
+    with first.applied(knowing):
+        low = unlearn(
+            knowing, "ga", forget[2:], retain, Settings(1000.0, 2, (0.05,), weights="lora")
+        )
+    one, two = first.applied(knowing), low.applied(knowing)
+    one.__enter__()
+    two.__enter__()
+    assert nats(knowing, forget[2:]) > nats_on(knowing, low, forget[2:]) - 5
+    one.__exit__(None, None, None)
+    two.__exit__(None, None, None)
+    assert same(knowing, before)
+    assert low.delta.weights != first.delta.weights
+    assert low.delta.model == ""
+
+
+def test_adam_moves_by_rate_times_the_spread_of_each_matrix(knowing, forget):
+    before = weights(knowing)
+    done = unlearn(knowing, "ga", forget, [], Settings(1000.0, steps=1, rates=(0.05,)))
+    with done.applied(knowing):
+        for name in done.delta.index:
+            moved = (knowing.module.get_parameter(name) - before[name]).abs().max()
+            assert float(moved) == pytest.approx(0.05 * float(before[name].std()), rel=1e-3)
+
+
+@pytest.mark.parametrize("fixture", ["llama", "gpt2", "neox"])
+def test_low_rank_is_plain_lora(request, fixture, forget, tmp_path):
+    """The outputs with the factors beside the matrices are those of the changed matrices."""
+    model = request.getfixturevalue(fixture)
+    settings = Settings(1000.0, steps=3, rates=(0.05,), weights="lora")
+    done = unlearn(model, "ga", forget, [], settings)
+    assert not done.delta.index
+    assert all(side.shape[1] == 16 for side in done.delta.left.values())
+    matrices = {
+        n
+        for n, p in model.module.named_parameters()
+        if p.dim() == 2 and not any(word in n for word in ("embed", "wte", "wpe", "head"))
+    }
+    assert set(done.delta.left) == matrices
+    assert nats_on(model, done, forget) == pytest.approx(done.log.forget[-1], abs=1e-3)
+    assert done.log.forget[-1] > done.log.forget[0]
+
+
+def test_a_large_model_gets_low_rank_and_its_file_opens(forget, retain, tmp_path, monkeypatch):
+    folder = tiny.save_tiny(tmp_path / "tiny")
+    model = wb.load(folder)
+    monkeypatch.setattr("hooks.unlearning.run_method.LARGEST", 100)
+    done = unlearn(model, "npo", forget, retain, Settings(1000.0, steps=2, rates=(0.05,)))
+    assert done.delta.left
+    file = done.save(tmp_path / "forgets.safetensors")
+    opened = wb.load(f"{folder}+{file}")
+    assert nats(opened, forget) == pytest.approx(nats_on(model, done, forget), abs=1e-5)
+    with pytest.raises(BadInput, match="other weights"), done.applied(opened):
+        pass
+
+
+def test_the_mask_leaves_all_other_weights(knowing, forget, retain):
+    settings = Settings(1000.0, steps=2, rates=(0.05,), share=0.01)
+    done = unlearn(knowing, "mask", forget, retain, settings)
+    names = list(done.delta.index)
+    gradients = {}
+    for text in (*forget, *retain):
+        ids = torch.tensor([text.ids])
+        for p in knowing.module.parameters():
+            p.requires_grad_(True)
+        logits = knowing.module(input_ids=ids).logits[0, text.first - 1 : -1]
+        loss = torch.nn.functional.cross_entropy(logits, ids[0, text.first :])
+        found = torch.autograd.grad(loss, [knowing.module.get_parameter(n) for n in names])
+        gradients[text] = torch.cat([g.flatten() for g in found])
+        for p in knowing.module.parameters():
+            p.requires_grad_(False)
+    own = torch.stack([gradients[t] for t in forget]).mean(0).abs()
+    excess = own - torch.stack([gradients[t] for t in retain]).square().mean(0).sqrt()
+    wanted = set(excess.topk(round(0.01 * len(excess))).indices.tolist())
+    start, found = 0, set()
+    for name in names:
+        found |= {start + int(place) for place in done.delta.index[name]}
+        start += knowing.module.get_parameter(name).numel()
+    assert found <= wanted
+    assert len(found) > 0.9 * len(wanted)
+
+
+def test_the_smallest_rate_that_reaches_is_taken(knowing, forget, retain):
+    aim = nats(knowing, forget) + 1.0
+    done = unlearn(knowing, "ga", forget, retain, Settings(aim, steps=4, rates=(0.2, 0.001, 0.05)))
+    assert done.log.reached
+    assert done.log.rate == 0.05
+    assert done.log.notes == ("At a rate of 0.001: all 4 steps were taken.",)
+    none = unlearn(knowing, "ga", forget, retain, Settings(aim, steps=2, rates=(0.001, 0.002)))
+    assert not none.log.reached
+    assert (none.log.rate, none.log.step) == (0.002, 2)
+    assert none.log.whole[-1] == (2, pytest.approx(nats_on(knowing, none, forget), abs=1e-4))
+
+
+def test_what_is_forgotten_already_is_left(knowing, forget, retain):
+    done = unlearn(knowing, "ga", forget, retain, Settings(0.01))
+    assert done.log.reached
+    assert done.log.stopped.startswith("nothing was to be done: the texts have")
+    assert done.delta.size == 0
+    before = weights(knowing)
+    with done.applied(knowing):
+        assert same(knowing, before)
+
+
+def test_a_model_that_breaks_is_given_up_and_the_step_before_kept(knowing, forget, retain):
+    done = unlearn(knowing, "ga", forget, retain, Settings(1000.0, steps=40, rates=(0.2,)))
+    assert "above that of guessing at step" in done.log.stopped
+    guess = math.log(knowing.card.d_vocab)
+    assert done.log.retain[-1] > guess
+    assert all(r <= guess for r in done.log.retain[:-1])
+    assert done.log.step == done.log.steps - 1
+    assert nats_on(knowing, done, retain) == pytest.approx(done.log.retain[-2], abs=1e-3)
+
+
+def test_a_loss_that_is_no_number_ends_it(knowing, forget, monkeypatch):
+    real = loops.Training._pass
+
+    def broken(self, *args, **kwargs):
+        found = real(self, *args, **kwargs)
+        calls.append(1)
+        return found if len(calls) < 4 else (math.nan, *found[1:])
+
+    calls = []
+    monkeypatch.setattr(loops.Training, "_pass", broken)
+    done = unlearn(knowing, "ga", forget, [], Settings(1000.0, steps=9, rates=(0.01,)))
+    assert done.log.stopped == "the loss was no number at step 3; step 2 is kept"
+    assert nats_on(knowing, done, forget) == pytest.approx(done.log.forget[2], abs=1e-3)
+
+
+def test_the_whole_set_is_read_only_when_a_batch_has_reached(knowing, forget, monkeypatch):
+    read = []
+    real = loops.nats_of_all
+
+    def counted(model, texts, *more):
+        read.append(len(texts))
+        return real(model, texts, *more)
+
+    monkeypatch.setattr(loops, "nats_of_all", counted)
+    aim = nats(knowing, forget) + 1.0
+    done = unlearn(knowing, "ga", forget, [], Settings(aim, steps=40, rates=(0.03,), batch=1))
+    early = [loss for loss in done.log.forget if loss >= aim]
+    assert read.count(4) == len(done.log.whole) == len(early)
+    assert done.log.steps > 2
+
+
+@pytest.mark.parametrize("method", ["npo-klr", "mask", "task-vector"])
+def test_the_path_is_watched_on_changed_weights(knowing, forget, retain, method):
+    seen = []
+    before = weights(knowing)
+
+    def watch(step, model):
+        seen.append((step, nats(model, forget), same(model, before)))
+
+    settings = Settings(1000.0, steps=9, rates=(0.01,), share=0.02)
+    done = unlearn(knowing, method, forget, retain, settings, watch=watch)
+    steps = [step for step, _, _ in seen]
+    assert steps[:4] == [0, 1, 2, 3]
+    assert seen[0][2]
+    assert not any(untouched for _, _, untouched in seen[1:])
+    assert steps[-1] == done.log.step
+    assert seen[-1][1] == pytest.approx(nats_on(knowing, done, forget), abs=1e-4)
+    if method != "task-vector":
+        assert steps == [0, 1, 2, 3, 5, 8, 9]
+        # A batch is the whole set here, so what is watched is what the log says.
+        for step, found, _ in seen:
+            assert found == pytest.approx(done.log.forget[step], abs=1e-3)
+    assert same(knowing, before)
+
+
+def test_steps_of_a_path():
+    assert [n for n in range(50) if is_on_path(n)] == [0, 1, 2, 3, 5, 8, 12, 18, 27, 41]
+
+
+class StopsAt(Progress):
+    def __init__(self, word):
+        super().__init__(self.stop)
+        self.word = word
+
+    def stop(self, update):
+        if self.word in update.says:
+            self.cancel()
+
+
+@pytest.mark.parametrize("method", ["npo-klr", "rmu", "task-vector"])
+def test_cancelled_and_gone_on(knowing, forget, retain, tmp_path, method, monkeypatch):
+    monkeypatch.setattr(loops, "KEEP_EVERY", 3)
+    monkeypatch.setattr("hooks.unlearning.task_vector.MOST", 9)
+    settings = Settings(1000.0, steps=8, rates=(0.01, 0.02), batch=2)
+    before, folder = weights(knowing), tmp_path / "state"
+    with pytest.raises(Cancelled):
+        unlearn(knowing, method, forget, retain, settings, StopsAt("0.02, step 7"), kept=folder)
+    assert same(knowing, before)
+    assert list(folder.glob("*.safetensors"))
+    watched = []
+    says = []
+    gone_on = unlearn(
+        knowing, method, forget, retain, settings, Progress(lambda u: says.append(u.says)),
+        watch=lambda step, _: watched.append(step), kept=folder,
+    )  # fmt: skip
+    assert not any("0.02, step 5" in s for s in says)
+    assert not list(folder.iterdir())
+    whole = unlearn(knowing, method, forget, retain, settings)
+    # What the original says is read in other batches now: the last digits differ.
+    assert gone_on.log.total == pytest.approx(whole.log.total, rel=1e-3)
+    assert (gone_on.log.step, gone_on.log.stopped) == (whole.log.step, whole.log.stopped)
+    for name, values in whole.delta.values.items():
+        np.testing.assert_allclose(gone_on.delta.values[name], values, atol=1e-3)
+    assert watched[:4] == [0, 1, 2, 3]
+
+
+def test_a_folder_of_something_else_is_refused(knowing, forget, retain, tmp_path):
+    (tmp_path / "mine.txt").write_text("notes")
+    with pytest.raises(BadInput, match="holds something else"):
+        unlearn(knowing, "ga", forget, retain, Settings(1000.0), kept=tmp_path)
+    assert (tmp_path / "mine.txt").read_text() == "notes"
+
+
+@pytest.mark.parametrize("more", [{}, {"weights": "lora"}])
+def test_a_random_change_is_as_large_in_every_parameter(knowing, forget, more):
+    settings = Settings(1000.0, steps=3, rates=(0.05,), **more)
+    done = unlearn(knowing, "ga", forget, [], settings)
+    other = random_change(knowing, done, 5)
+    before = weights(knowing)
+
+    def moved(change):
+        with change.applied(knowing):
+            return {n: p.detach() - before[n] for n, p in knowing.module.named_parameters()}
+
+    mine, random = moved(done), moved(other)
+    for name in {*done.delta.index, *done.delta.left}:
+        assert float(mine[name].norm()) == pytest.approx(float(random[name].norm()), rel=1e-3)
+        cosine = torch.nn.functional.cosine_similarity(
+            mine[name].flatten(), random[name].flatten(), 0
+        )
+        assert abs(float(cosine)) < 0.1
+    assert same(knowing, before)
+    again = random_change(knowing, done, 5)
+    for name, values in again.delta.values.items():
+        np.testing.assert_array_equal(values, other.delta.values[name])
+    assert "random" in other.method
+    assert other.log == UnlearningLog() or math.isnan(other.log.rate)
+    with done.applied(knowing), pytest.raises(BadInput, match="other weights"):
+        random_change(knowing, done, 5)
+
+
+def test_what_is_refused(knowing, forget, retain):
+    settings = Settings(1000.0)
+    with pytest.raises(NotFound, match="npo"):
+        unlearn(knowing, "nop", forget, retain, settings)
+    with pytest.raises(BadInput, match="no text to forget"):
+        unlearn(knowing, "ga", [], retain, settings)
+    with pytest.raises(BadInput, match="NPO \\+ GDR needs texts"):
+        unlearn(knowing, "npo-gdr", forget, [], settings)
+    with pytest.raises(BadInput, match="Text 1 of those to retain is to be forgotten too"):
+        unlearn(knowing, "ga", forget, [retain[0], forget[2]], settings)
+    for more in ({"steps": 0}, {"batch": 0}, {"rates": ()}, {"rates": (0.0,)}):
+        with pytest.raises(BadInput, match="train nothing"):
+            Settings(1.0, **more)
+    with pytest.raises(BadInput, match="share of 0"):
+        Settings(1.0, share=0.0)
+    with pytest.raises(BadInput, match="beta"):
+        Settings(1.0, beta=0.0)
+    with pytest.raises(BadInput, match="No loss reaches"):
+        Settings(math.nan)
+
+
+def test_overlap_is_twenty_predicted_tokens_in_a_row():
+    draw = torch.Generator().manual_seed(3)
+    ids = tuple(torch.randint(1, 300, (60,), generator=draw).tolist())
+    forget = [Text(ids[:40], 10)]
+    assert without_overlap([Text((5, *ids[10:29], 5))], forget)
+    assert not without_overlap([Text((5, *ids[10:30], 5))], forget)
+    assert without_overlap([Text((5, *ids[:29], 5))], forget)  # what is not predicted may be shared
+    assert without_overlap([Text((5, *ids[10:30], 5), 3)], forget)
+    assert not without_overlap([Text(ids[:40], 12)], forget)
+
+
+def test_models_that_lack_what_is_trained(forget, retain, knowing):
+    mamba = built("mamba")
+    with pytest.raises(Unfit, match="no MLP"):
+        unlearn(mamba, "rmu", forget, retain, Settings(1000.0))
+    with pytest.raises(BadInput, match="no layer 9"):
+        unlearn(knowing, "rmu", forget, retain, Settings(1000.0, layer=9))
+
+
+def test_a_recurrent_model_is_unlearned_text_by_text(forget):
+    """It reads padding like text: only texts of one length share a pass."""
+    mamba = built("mamba")
+    before = weights(mamba)
+    done = unlearn(mamba, "npo", forget, [], Settings(1000.0, steps=2, rates=(0.05,)))
+    assert done.log.forget[-1] > done.log.forget[0]
+    assert nats_on(mamba, done, forget) == pytest.approx(done.log.forget[-1], abs=1e-3)
+    assert same(mamba, before)
+
+
+def test_quantized_weights_are_refused():
+    model = wb.load((tiny.tiny_llama(), tiny.tiny_tokenizer()))
+    part = model.layout.blocks[0].down_proj
+    part.weight = torch.nn.Parameter(part.weight.detach().to(torch.int8), requires_grad=False)
+    with pytest.raises(BadInput, match="quantized"):
+        matrix_names(model)
+    with pytest.raises(BadInput, match="quantized"):
+        low_rank(model, 0)
+
+
+def test_bfloat16_is_trained_in_float32(forget):
+    module = tiny.tiny_llama().to(torch.bfloat16)
+    model = wb.load((module, tiny.tiny_tokenizer()))
+    before = weights(model)
+    # A step is a twentieth of what bfloat16 can tell apart in a typical weight; a hundred are not.
+    done = unlearn(model, "ga", forget, [], Settings(1000.0, steps=30, rates=(2e-4,)))
+    assert done.delta.size > 1000
+    assert done.log.forget[-1] > done.log.forget[0] + 0.005
+    assert nats_on(model, done, forget) == pytest.approx(done.log.forget[-1], abs=0.05)
+    assert same(model, before)
+
+
+def test_texts_as_the_model_reads_them(knowing):
+    text = Text.of(knowing, "The capital of France is Paris.")
+    assert text.ids == tuple(knowing.tokens("The capital of France is Paris."))
+    assert random_texts(1, 1)[0].first == 1
