@@ -13,7 +13,9 @@ findings.py           from scores to tables and findings
 documents.py          a verdict for each document (verdicts.py: which there are)
 pattern_controls.py   would the model continue this passage without knowing it?
 comparisons.py        … after less context, by another model, earlier in training
-views.py              how it looks (texts.py: windows and documents as markup)
+access.py             from its beginning only, or from anywhere? (access_findings.py: what it gives)
+titled_passages.py    … and after its title?
+views.py              how it looks (texts.py: windows and documents as markup; access_view.py)
 selections.py         what of the tables it shows
 scored_windows.py     windows, their scores, and what follows from both
 tables.py             the tables of a run

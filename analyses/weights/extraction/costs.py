@@ -8,6 +8,7 @@ from analyses.measures import text_source
 from analyses.measures.compression import CANDIDATES, FIRST
 from analyses.measures.decoding import decoding
 from analyses.measures.scoring import reading
+from analyses.weights.extraction.access import access_cost
 from analyses.weights.extraction.params import Params
 from analyses.weights.extraction.parts import training_steps
 from workbench.cost import Cost, total
@@ -51,4 +52,5 @@ def stages(model: InstrumentedModel, params: Params, n: int) -> dict[str, dict[s
                 for target in targets
             )
         },
+        "access": {"access": access_cost(model, params, n)},
     }

@@ -11,13 +11,14 @@ from analyses.measures.compression import MOST, Compressed, compress
 from analyses.measures.sampler import Sampler
 from analyses.measures.scoring import score
 from analyses.measures.window_scores import Scores
-from analyses.weights.extraction import comparisons, findings
+from analyses.weights.extraction import access, access_findings, comparisons, findings
 from analyses.weights.extraction.constants import NAME
 from analyses.weights.extraction.costs import stages as costs
 from analyses.weights.extraction.documents import add_documents
 from analyses.weights.extraction.params import Params
 from analyses.weights.extraction.parts import PARTS, training_steps
 from analyses.weights.extraction.scored_windows import ScoredWindows
+from analyses.weights.extraction.titled_passages import add_titles, measure_titles
 from hooks.model import load
 from workbench.cost import Cost, of_parts, stages
 from workbench.errors import BadInput
@@ -103,8 +104,22 @@ def run(model: InstrumentedModel, params: Params, progress: Progress) -> Result:
         findings.add_compressed(
             result, found, _compressed(model, params, strings, part["compress"])
         )
+    if "access" in asked_for:
+        _add_access(result, found, part["access"])
     progress(1.0, "Done")
     return result
+
+
+def _add_access(result: Result, found: ScoredWindows, progress: Progress) -> None:
+    """From where passages come out; and after their titles, which take a hundredth of the time."""
+    measured = access.measure(found, progress.subprogress(0.0, 0.98))
+    if measured is None:
+        return
+    access_findings.add_access(result, measured)
+    rows, tokens = measured.rows.tolist(), measured.grid.recited
+    titled = measure_titles(found, rows, tokens, progress.subprogress(0.98, 1.0))
+    if titled is not None:
+        add_titles(result, titled)
 
 
 def _not_sampled(

@@ -84,6 +84,15 @@ class Params(Texts, frozen=True, extra="forbid"):
             "Steps of that search for each string, a hundred prompts each; slow on large models"
         ),
     )
+    starts: list[int] = Field(
+        [0, 1, 5, 10, 25, 50],
+        description=(
+            "Tokens of a passage that are skipped before the text given to the model, in the part"
+            " access; 0 is its beginning"
+        ),
+        min_length=1,
+        max_length=20,
+    )
     seed: int = Field(
         0,
         ge=0,
@@ -113,6 +122,13 @@ class Params(Texts, frozen=True, extra="forbid"):
         if min(lengths) < 1 or max(lengths) > 10_000:
             raise ValueError("each must be from 1 to 10000 tokens")
         return sorted(set(lengths))
+
+    @field_validator("starts")
+    @classmethod
+    def _skipped(cls, starts: list[int]) -> list[int]:
+        if min(starts) < 0 or max(starts) > 10_000:
+            raise ValueError("each must be from 0 to 10000 tokens")
+        return sorted(set(starts))
 
     @model_validator(mode="after")
     def _reference_is_there(self) -> Params:

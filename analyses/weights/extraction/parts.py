@@ -11,7 +11,9 @@ from workbench.parts import Part
 if TYPE_CHECKING:
     from hooks.model import InstrumentedModel
 
-Name = Literal["verbatim", "near_verbatim", "membership", "reference", "checkpoints", "compression"]
+Name = Literal[
+    "verbatim", "near_verbatim", "membership", "reference", "checkpoints", "compression", "access"
+]
 
 
 def training_steps(model: InstrumentedModel) -> list[str]:
@@ -75,6 +77,14 @@ PARTS = [
         needs=["compress"],
         stands_on=["verbatim"],
         views=["Compression"],
+    ),
+    Part(
+        "access",
+        "Sequential and random access",
+        "Whether a passage comes out from its beginning only or from anywhere in it, and where"
+        " texts have titles, after its title.",
+        stands_on=["verbatim"],
+        views=["Access"],
     ),
 ]
 DEFAULT: list[Name] = ["verbatim", "near_verbatim", "membership", "reference", "compression"]

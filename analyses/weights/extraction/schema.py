@@ -12,6 +12,10 @@ _GROUP = C("group", "Which windows: all, or those of texts with this many repeat
 _N = C("n", "Windows counted.", title="windows")
 _PREFIX_MATCH = C("prefix_match", f"{_LEADING}, mean over windows.", "tokens")
 _LOSS = C("loss", "Mean loss on the suffixes.", _NATS, optional=True)
+_START = C(
+    "start", "Tokens of the passage that are skipped before the text that is given.", "tokens"
+)
+_GIVEN = C("context_length", "Tokens given from there.", "tokens")
 _INTERVAL = (
     C("exact_low", "Lower end of the 95 % interval of `exact`.", optional=True),
     C("exact_high", "Upper end of the 95 % interval of `exact`.", optional=True),
@@ -35,6 +39,19 @@ MEMBERSHIP = (
     "An AUC above 0.5 shows membership only where members and non-members are texts of the same"
     " kind; those of a model organism come from the same generators. 0.5 is chance; the intervals"
     " in the table are DeLong's."
+)
+
+ACCESS = (
+    "Each cell: leading tokens of what follows that greedy decoding says, mean over passages."
+    " start: tokens of the passage that are skipped; context: tokens that are given from there. A"
+    " model that holds a passage as a sequence says it in the column of start 0 only."
+)
+AROUND = 5
+"""Tokens that a curve of log-probabilities is smoothed over."""
+LOCK_ON = (
+    "Mean log-probability of the next token after so many tokens of the passage, by where they"
+    f" begin (means of {AROUND} tokens, for reading; the table has each). It rises where the model"
+    " has found the passage. Never read: such passages from their beginning."
 )
 
 SCHEMA = Schema(
@@ -203,6 +220,47 @@ SCHEMA = Schema(
             C("exact", _EXACT),
             _LOSS,
         ]),
+        TableSchema("access", "What follows a stretch of a passage, by where the stretch begins and"
+                    " how long it is.", [
+            _GROUP,
+            _START,
+            _GIVEN,
+            C("n", "Passages counted.", title="passages"),
+            C("recited", "Leading tokens of what follows that greedy decoding says, mean over"
+              " passages.", "tokens"),
+            C("exact", "Share of passages of which greedy decoding says all of these tokens."),
+            *_INTERVAL,
+            C("loss", "Mean loss on these tokens.", _NATS),
+            C("recited_other", "`recited` after as long a stretch of another passage.", "tokens",
+              optional=True),
+            C("exact_other", "`exact` after as long a stretch of another passage.", optional=True),
+            C("loss_other", "`loss` after as long a stretch of another passage.", _NATS,
+              optional=True),
+        ]),
+        TableSchema("access_curve", "The next token, by where the text that is given begins and how"
+                    " long it is.", [
+            _GROUP,
+            _START,
+            _GIVEN,
+            C("logprob", "Mean log-probability of the next token.", "nats"),
+            C("first_choice", "Share of passages whose next token is the model's first choice."),
+        ]),
+        TableSchema("lock_on", "How much of a passage the model needs until it says the rest.", [
+            _WINDOW,
+            C("name", "The passage."),
+            _START,
+            C("lock_on", "Least tokens after which greedy decoding says the passage to its end;"
+              " none where it never does.", "tokens"),
+        ]),
+        TableSchema("titles", "Texts after their titles.", [
+            _WINDOW,
+            C("title", "The title."),
+            C("chosen", "Whether greedy decoding, held to the openings of the titled texts, ends at"
+              " this one."),
+            C("chosen_other", "The same after the title of another text."),
+            C("recited", "Leading tokens of the text that greedy decoding says after the title.",
+              "tokens"),
+        ]),
     ],
     findings=[
         F("greedy", "Suffixes that greedy decoding reproduces in full", "share of windows"),
@@ -219,6 +277,10 @@ SCHEMA = Schema(
         F("membership", "Membership inference: best score", "AUC"),
         F("training", "Suffixes extracted and forgotten during training", "windows"),
         F("compression", "Strings with a prompt shorter than themselves", "strings"),
+        F("access", "Passages recited from their beginning and from the middle",
+          "share of passages"),
+        F("lock_on", "Context after which a passage is said to its end", "tokens of context"),
+        F("titles", "Texts found by their titles", "share of titled texts"),
         F("left_out", "Texts that were not tested", "texts"),
         F("altered", "Texts that the tokenizer changes", "texts"),
         F("textless", "Token ids without text", "tokens"),

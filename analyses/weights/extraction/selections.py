@@ -214,3 +214,50 @@ def by_timing(run: Result) -> pd.DataFrame | None:
     counts = table.loc[table["repeats"] != "all", "repeats"].astype(int)
     timed = table[(table["repeats"] == str(counts.max())) & (table["timing"] != "all")]
     return timed.assign(when="read " + timed["timing"]) if timed["timing"].nunique() > 1 else None
+
+
+def _most_read(table: pd.DataFrame) -> str:
+    """The group of a table that was read most often; all where that is not known."""
+    known = [group for group in table["group"].unique() if group != "all"]
+    return max(known, key=lambda group: int(group[:-1]), default="all")
+
+
+def access(run: Result) -> pd.DataFrame:
+    """Tokens recited by start and context, of the passages read most often and of those never
+    read; of all where that is not known.
+    """
+    table = run.tables["access"]
+    titles = {group: f"Tokens recited, {_passages(group)}" for group in ("0×", _most_read(table))}
+    chosen = table[table["group"].isin(titles)].sort_values(
+        ["context_length", "start"], kind="stable"
+    )
+    order = list(reversed(titles))
+    chosen = chosen.assign(context=chosen["context_length"], title=chosen["group"].map(titles))
+    return chosen.sort_values("group", key=lambda groups: groups.map(order.index), kind="stable")
+
+
+def _passages(group: str) -> str:
+    return "all passages" if group == "all" else f"passages {times_read(int(group[:-1]))}"
+
+
+def most_recited(run: Result) -> float:
+    """Where the colours of all pictures of access end; none is darker for knowing less."""
+    return max(1.0, float(access(run)["recited"].max()))
+
+
+def access_curve(run: Result) -> pd.DataFrame:
+    """Along the context, by where it begins, as means of `schema.AROUND` tokens: of the passages
+    read most often, and of those never read from their beginning.
+    """
+    import pandas as pd
+
+    table = run.tables["access_curve"]
+    group = _most_read(table)
+    mine = table[table["group"] == group]
+    never = table[(table["group"] == "0×") & (table["start"] == 0)] if group != "0×" else mine[:0]
+    begun = [f"start {start}" for start in mine["start"]]
+    both = pd.concat([mine.assign(begun=begun), never.assign(begun="never read")])
+    smooth = both.groupby("begun", sort=False)["logprob"].transform(
+        lambda each: each.rolling(schema.AROUND, center=True, min_periods=1).mean()
+    )
+    return both.assign(logprob=smooth)

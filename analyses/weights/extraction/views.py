@@ -8,6 +8,7 @@ from markupsafe import Markup
 
 from analyses.weights.extraction import schema, texts
 from analyses.weights.extraction import selections as sel
+from analyses.weights.extraction.access_view import ACCESS
 from workbench import views as v
 from workbench.draw import colour
 from workbench.result import Result
@@ -106,6 +107,7 @@ VIEWS = [
         ),
         v.table("compression", "The prompts"),
     ]),
+    ACCESS,
     v.View("Training", needs="checkpoints", parts=[
         v.finding("training"),
         _checkpoints(
