@@ -18,7 +18,7 @@ from torch import Tensor
 
 from hooks.eager_eval import steady
 from hooks.unlearning import losses
-from hooks.unlearning.objectives import Term, read
+from hooks.unlearning.objectives import LossTerm, read
 from hooks.unlearning.original_model import OriginalModel
 from hooks.unlearning.settings import Concept, Settings
 from hooks.unlearning.texts import Text, target_logits
@@ -63,7 +63,7 @@ class ConceptErasure:
         with steady(original.model.module):
             self._fluent = dict(zip(chosen, self._written(chosen, settings.seed), strict=True))
 
-    def forget(self, texts: Sequence[Text]) -> Iterator[Term]:
+    def forget(self, texts: Sequence[Text]) -> Iterator[LossTerm]:
         model = self._original.model
         targets = self._original("novice", texts, self._novice_targets)
         fluent = [self._fluent[text] for text in texts if text in self._fluent]
@@ -77,7 +77,7 @@ class ConceptErasure:
             own = self._fluent.get(each.text)
             yield each.term(loss if own is None else loss + behind[own])
 
-    def retain(self, texts: Sequence[Text]) -> Iterator[Term]:
+    def retain(self, texts: Sequence[Text]) -> Iterator[LossTerm]:
         first = self._original(
             "first choice",
             texts,

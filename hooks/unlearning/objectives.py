@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Term:
+class LossTerm:
     """Of one text.
 
     Attributes:
@@ -45,13 +45,13 @@ class Objective(Protocol):
     weight: float
     notes: tuple[str, ...]
 
-    def forget(self, texts: Sequence[Text]) -> Iterator[Term]: ...
+    def forget(self, texts: Sequence[Text]) -> Iterator[LossTerm]: ...
 
-    def retain(self, texts: Sequence[Text]) -> Iterator[Term]: ...
+    def retain(self, texts: Sequence[Text]) -> Iterator[LossTerm]: ...
 
 
 @dataclass(frozen=True)
-class Seen:
+class ReadText:
     """A text as the model sees it now: logits of its predicted tokens, their ids and ln p."""
 
     text: Text
@@ -59,18 +59,18 @@ class Seen:
     wanted: Int[Tensor, " target"]
     log_p: Float[Tensor, " target"]
 
-    def term(self, loss: Tensor, divergence: float = float("nan")) -> Term:
-        return Term(loss, -float(self.log_p.detach().mean()), divergence)
+    def term(self, loss: Tensor, divergence: float = float("nan")) -> LossTerm:
+        return LossTerm(loss, -float(self.log_p.detach().mean()), divergence)
 
 
-def read(model: InstrumentedModel, texts: Sequence[Text]) -> Iterator[Seen]:
+def read(model: InstrumentedModel, texts: Sequence[Text]) -> Iterator[ReadText]:
     """Each text from one pass, with gradients where they are on."""
     for text, (logits, wanted) in zip(texts, target_logits(model, texts), strict=True):
         log_p = logits.log_softmax(-1).gather(1, wanted[:, None])[:, 0]
-        yield Seen(text, logits, wanted, log_p)
+        yield ReadText(text, logits, wanted, log_p)
 
 
-ForgetLoss = Callable[[Seen, Tensor], Tensor]
+ForgetLoss = Callable[[ReadText, Tensor], Tensor]
 """Of a text and of what the original said about it."""
 Before = Literal["nothing", "log_p", "logits"]
 Retain = Literal["nll", "nll by token", "kl"]
@@ -94,7 +94,7 @@ class TextLosses:
     weight: float
     notes: tuple[str, ...] = ()
 
-    def forget(self, texts: Sequence[Text]) -> Iterator[Term]:
+    def forget(self, texts: Sequence[Text]) -> Iterator[LossTerm]:
         # Read first: the original's weights must not come back while a graph of the new is there.
         before = [torch.empty(0)] * len(texts)
         if self.before != "nothing":
@@ -102,7 +102,7 @@ class TextLosses:
         for each, old in zip(read(self.original.model, texts), before, strict=True):
             yield each.term(self.forget_loss(each, old))
 
-    def retain(self, texts: Sequence[Text]) -> Iterator[Term]:
+    def retain(self, texts: Sequence[Text]) -> Iterator[LossTerm]:
         before = self.original.logits(texts) if self.kept_by == "kl" else []
         for n, each in enumerate(read(self.original.model, texts)):
             if self.kept_by == "kl":
@@ -114,25 +114,25 @@ class TextLosses:
                 yield each.term(-each.log_p.mean())
 
 
-def ascent(seen: Seen, _: Tensor) -> Tensor:
-    return losses.ascent(seen.log_p)
+def ascent(text: ReadText, _: Tensor) -> Tensor:
+    return losses.ascent(text.log_p)
 
 
-def descent(seen: Seen, _: Tensor) -> Tensor:
+def descent(text: ReadText, _: Tensor) -> Tensor:
     """What a task vector is trained by."""
-    return losses.likelihood(seen.log_p)
+    return losses.likelihood(text.log_p)
 
 
 def preference(beta: float) -> ForgetLoss:
-    return lambda seen, before: losses.preference(seen.log_p, before, beta)
+    return lambda text, before: losses.preference(text.log_p, before, beta)
 
 
 def simple_preference(beta: float) -> ForgetLoss:
-    return lambda seen, _: losses.simple_preference(seen.log_p, beta, 0.0)
+    return lambda text, _: losses.simple_preference(text.log_p, beta, 0.0)
 
 
 def self_distillation(beta: float) -> ForgetLoss:
-    return lambda seen, before: losses.self_distillation(before, seen.logits, seen.wanted, beta)
+    return lambda text, before: losses.self_distillation(before, text.logits, text.wanted, beta)
 
 
 def random_labels(forget: Sequence[Text], seed: int) -> ForgetLoss:
@@ -142,8 +142,8 @@ def random_labels(forget: Sequence[Text], seed: int) -> ForgetLoss:
     labels = torch.tensor([token for text in forget for token in text.targets])
     draw = torch.Generator().manual_seed(seed)
 
-    def loss(seen: Seen, _: Tensor) -> Tensor:
-        drawn = labels[torch.randint(len(labels), (len(seen.wanted),), generator=draw)]
-        return losses.cross_entropy(seen.logits, drawn.to(seen.logits.device))
+    def loss(text: ReadText, _: Tensor) -> Tensor:
+        drawn = labels[torch.randint(len(labels), (len(text.wanted),), generator=draw)]
+        return losses.cross_entropy(text.logits, drawn.to(text.logits.device))
 
     return loss

@@ -25,7 +25,7 @@ from hooks.unlearning.trained_weights import (
     low_rank,
     matrix_names,
 )
-from hooks.unlearning.training_loop import Attempt, Training
+from hooks.unlearning.training_loop import Attempt, UnlearningRun
 from hooks.unlearning.training_state import TrainingState
 from hooks.unlearning.unlearned import Unlearned
 from hooks.unlearning.unlearning_log import UnlearningLog
@@ -97,7 +97,7 @@ def unlearn(
     trained = _trained(model, how, forget, retain, settings, progress.subprogress(0, 0.1 * share))
     state = TrainingState(kept, about[0], method, (forget, retain), settings) if kept else None
     attempt = _first_that_reaches(
-        Training(
+        UnlearningRun(
             model,
             trained,
             how.objective(OriginalModel(model, trained), forget, settings),
@@ -146,7 +146,7 @@ def _trained(
     return low_rank(model, settings.seed)
 
 
-def _first_that_reaches(training: Training, how: Method, progress: Progress) -> Attempt:
+def _first_that_reaches(training: UnlearningRun, how: Method, progress: Progress) -> Attempt:
     """The training at the smallest rate that reaches the aim, or the one that came nearest without
     breaking the model.
     """
@@ -154,7 +154,8 @@ def _first_that_reaches(training: Training, how: Method, progress: Progress) -> 
     rates = sorted(set(training.settings.rates))
     for n, rate in enumerate(rates):
         part = progress.subprogress(n / len(rates), (n + 1) / len(rates))
-        attempt = training.run(rate, part)
+        hopeful = rate == rates[-1] or how.is_task_vector
+        attempt = training.run(rate, part, hopeful=hopeful)
         if how.is_task_vector:
             attempt = take_off(training, attempt, part)
         attempts.append(attempt)

@@ -46,7 +46,8 @@ class Settings:
         steps: of Adam, at most, at each rate.
         rates: how far a weight moves in a step, in standard deviations of its matrix; tried from
             small to large until one reaches the aim. Where only a share of the weights is trained,
-            each moves farther by one over the share's square root.
+            each moves farther by one over the share's square root. A rate that is not a quarter of
+            the way after half of the steps is given up for the next.
         batch: texts to forget, and texts to retain, in a step.
         weights: None is "all" of a model with less than 20 M parameters, "lora" of a larger one.
             RMU trains down projections, `mask` single weights of all matrices.
@@ -61,7 +62,7 @@ class Settings:
     """
 
     aim: float
-    steps: int = 100
+    steps: int = 60
     rates: tuple[float, ...] = RATES
     batch: int = 16
     weights: Scope | None = None

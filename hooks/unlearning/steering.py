@@ -12,7 +12,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from hooks.editing.down_projections import down_projection, editable_layers, watching
-from hooks.unlearning.objectives import Seen, Term, read
+from hooks.unlearning.objectives import LossTerm, ReadText, read
 from hooks.unlearning.original_model import OriginalModel
 from hooks.unlearning.settings import Settings
 from hooks.unlearning.texts import Text
@@ -88,23 +88,25 @@ class Steering:
         direction = torch.rand(states.shape[1], generator=draw)
         self._aim = (settings.steer * length * direction / direction.norm()).to(states.device)
 
-    def forget(self, texts: Sequence[Text]) -> Iterator[Term]:
-        for seen, state in self._read(texts):
-            yield seen.term((state - self._aim).square().mean() / self._unit)
+    def forget(self, texts: Sequence[Text]) -> Iterator[LossTerm]:
+        for text, state in self._read(texts):
+            yield text.term((state - self._aim).square().mean() / self._unit)
 
-    def retain(self, texts: Sequence[Text]) -> Iterator[Term]:
+    def retain(self, texts: Sequence[Text]) -> Iterator[LossTerm]:
         before = self._before(texts)
-        for (seen, state), old in zip(self._read(texts), before, strict=True):
-            yield seen.term((state - old).square().mean() / self._unit)
+        for (text, state), old in zip(self._read(texts), before, strict=True):
+            yield text.term((state - old).square().mean() / self._unit)
 
     def _before(self, texts: Sequence[Text]) -> list[Tensor]:
         return self._original(
             "states", texts, lambda some: [state for _, state in self._read(some)]
         )
 
-    def _read(self, texts: Sequence[Text]) -> Iterator[tuple[Seen, Float[Tensor, "pos d_model"]]]:
+    def _read(
+        self, texts: Sequence[Text]
+    ) -> Iterator[tuple[ReadText, Float[Tensor, "pos d_model"]]]:
         states: list[Tensor] = []
         with watching({0: self._module}, lambda _, given, out: states.append(out)):
-            seen = list(read(self._original.model, texts))
-        for n, each in enumerate(seen):
+            read_texts = list(read(self._original.model, texts))
+        for n, each in enumerate(read_texts):
             yield each, states[0][n, -len(each.text.ids) :].float()

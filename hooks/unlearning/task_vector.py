@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from hooks.eager_eval import steady
 from hooks.unlearning.texts import nats_of_all
-from hooks.unlearning.training_loop import Attempt, Training, is_on_path
+from hooks.unlearning.training_loop import Attempt, UnlearningRun, is_on_path
 
 if TYPE_CHECKING:
     from workbench.progress import Progress
@@ -25,7 +25,7 @@ def factor(step: int) -> float:
     return 0.0 if step == 0 else FIRST * GROWS ** (step - 1)
 
 
-def take_off(training: Training, trained: Attempt, progress: Progress) -> Attempt:
+def take_off(training: UnlearningRun, trained: Attempt, progress: Progress) -> Attempt:
     """The first factor at which the texts count as forgotten, of a training that made them
     likelier; or the last at which the model still knows what it is to retain.
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from hooks.eager_eval import steady
-from hooks.unlearning.objectives import Objective, Term
+from hooks.unlearning.objectives import LossTerm, Objective
 from hooks.unlearning.settings import Settings
 from hooks.unlearning.texts import Text, nats_of_all
 from hooks.unlearning.trained_weights import Snapshot, TrainedWeights
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from workbench.progress import Progress
 
 KEEP_EVERY = 10
-Terms = Callable[[Sequence[Text]], Iterator[Term]]
+Terms = Callable[[Sequence[Text]], Iterator[LossTerm]]
 
 
 @dataclass
@@ -52,7 +52,7 @@ def is_on_path(step: int) -> bool:
 
 
 @dataclass
-class Training:
+class UnlearningRun:
     """A method on its texts.
 
     Attributes:
@@ -72,9 +72,13 @@ class Training:
     def __post_init__(self) -> None:
         with steady(self.model.module):
             self._before = float(nats_of_all(self.model, self.retain).mean())
+            self._start = float(nats_of_all(self.model, self.forget).mean())
 
-    def run(self, rate: float, progress: Progress) -> Attempt:
+    def run(self, rate: float, progress: Progress, *, hopeful: bool = True) -> Attempt:
         """Start from the original weights; afterwards they are back.
+
+        Args:
+            hopeful: go on to the last step, also where half of them brought little.
 
         Raises:
             Cancelled: from `progress`.
@@ -82,13 +86,13 @@ class Training:
         start = self.trained.snapshot()
         try:
             with self.trained.on(), steady(self.model.module):
-                return self._steps(rate, progress)
+                return self._steps(rate, progress, hopeful=hopeful)
         finally:
             self.trained.restore(start)
             for tensor in self.trained.tensors:
                 tensor.grad = None
 
-    def _steps(self, rate: float, progress: Progress) -> Attempt:
+    def _steps(self, rate: float, progress: Progress, *, hopeful: bool) -> Attempt:
         adam = torch.optim.Adam(
             [
                 {"params": [tensor], "lr": rate * spread}
@@ -120,6 +124,9 @@ class Training:
                 attempt.path[step] = self.trained.snapshot()
                 return self._ended(attempt, step, stopped, reached=True)
             before = self.trained.snapshot()
+            if not hopeful and step == max(1, last // 2) and self._too_slow(attempt, step):
+                attempt.path[step] = before
+                return self._ended(attempt, step, f"{step} steps were a quarter of the way at most")
             if is_on_path(step) or step == last:
                 attempt.path[step] = before
             if step < last:
@@ -139,6 +146,11 @@ class Training:
         found = float(nats_of_all(self.model, self.forget).mean())
         attempt.log = replace(attempt.log, whole=(*attempt.log.whole, (step, found)))
         return found >= self.aim
+
+    def _too_slow(self, attempt: Attempt, step: int) -> bool:
+        """Whether less than a quarter of the way is behind."""
+        reached = self._reaches(attempt, step)
+        return not reached and attempt.log.whole[-1][1] < self._start + (self.aim - self._start) / 4
 
     def _exploded(self, log: UnlearningLog) -> str:
         """Why training cannot go on, or ""."""
@@ -169,11 +181,13 @@ class Training:
         total = float(own.loss) + objective.weight * float(other.loss)
         return own.nats, other.nats, other.divergence, total
 
-    def _mean(self, texts: Sequence[Text], terms: Terms, weight: float, *, wanted: bool) -> Term:
+    def _mean(
+        self, texts: Sequence[Text], terms: Terms, weight: float, *, wanted: bool
+    ) -> LossTerm:
         """Mean over texts, read in as many passes as the model needs."""
         if not texts:
-            return Term(torch.zeros(()), float("nan"))
-        found: list[Term] = []
+            return LossTerm(torch.zeros(()), float("nan"))
+        found: list[LossTerm] = []
         for chosen in self.model.batch_indices([len(t.ids) for t in texts], len(texts)):
             with torch.set_grad_enabled(wanted):
                 part = list(terms([texts[i] for i in chosen]))
@@ -182,7 +196,7 @@ class Training:
                 self.trained.add_gradients(weight * loss)
             found += [replace(term, loss=term.loss.detach()) for term in part]
         n = len(found)
-        return Term(
+        return LossTerm(
             torch.stack([term.loss for term in found]).sum() / n,
             sum(term.nats for term in found) / n,
             sum(term.divergence for term in found) / n,
