@@ -185,7 +185,7 @@ def _add_lock_on(result: Result, measured: Access) -> None:
         for start in least
         if start
     ]
-    more = f" Skipping the first {', '.join(skipped)}." if skipped else ""
+    more = f" Tokens skipped at the beginning: {', '.join(skipped)}." if skipped else ""
     result.add(
         Finding(
             "lock_on",
