@@ -39,6 +39,10 @@ if TYPE_CHECKING:
 
 LARGEST = 20_000_000
 """Parameters of a model whose matrices are trained themselves."""
+RATES, RATES_OF_LARGE = (0.003, 0.01, 0.03, 0.1), (1e-4, 3e-4, 1e-3, 3e-3, 1e-2)
+"""What is tried where no rates are named. Steps of all weights add up along the width and the depth
+of a model: SmolLM2-135M forgot two sentences in two steps at 0.001.
+"""
 Watch = Callable[[int, "InstrumentedModel"], None]
 
 
@@ -89,6 +93,8 @@ def unlearn(
             stopped=f"nothing was to be done: the texts have {now:.2f} nats per token already",
             reached=True,
         )
+        if watch is not None:
+            watch(0, model)
         return Unlearned(method, base, Delta(about[0], about[1], {}, {}, about[2]), log)
     if how.is_task_vector:
         epochs = math.ceil(EPOCHS * len(forget) / settings.batch)
@@ -106,6 +112,7 @@ def unlearn(
             settings,
             math.inf if how.is_task_vector else settings.aim,
             state,
+            with_path=watch is not None,
         ),
         how,
         progress.subprogress(0.1 * share, share),
@@ -135,7 +142,9 @@ def _trained(
     progress: Progress,
 ) -> TrainedWeights:
     if how.trains == "down projections":
-        return MatrixEntries(model, steered_names(model, steered_layer(model, settings.layer)))
+        names = steered_names(model, steered_layer(model, settings.layer))
+        every = sum(model.module.get_parameter(n).numel() for n in matrix_names(model))
+        return MatrixEntries(model, names, among=every)
     if how.trains == "masked weights":
         names = matrix_names(model)
         places = contrast_mask(model, names, forget, retain, settings.share, progress)
@@ -150,26 +159,26 @@ def _first_that_reaches(training: UnlearningRun, how: Method, progress: Progress
     """The training at the smallest rate that reaches the aim, or the one that came nearest without
     breaking the model.
     """
-    attempts: list[Attempt] = []
-    rates = sorted(set(training.settings.rates))
+    usual = RATES if training.model.card.n_params < LARGEST else RATES_OF_LARGE
+    rates = sorted(set(training.settings.rates or usual))
+    best, tried = Attempt(UnlearningLog()), list[UnlearningLog]()
     for n, rate in enumerate(rates):
         part = progress.subprogress(n / len(rates), (n + 1) / len(rates))
         hopeful = rate == rates[-1] or how.is_task_vector
-        attempt = training.run(rate, part, hopeful=hopeful)
+        attempt = training.run(rate, part.subprogress(0, 0.8), hopeful=hopeful)
         if how.is_task_vector:
-            attempt = take_off(training, attempt, part)
-        attempts.append(attempt)
+            attempt = take_off(training, attempt, part.subprogress(0.8, 1))
+        tried.append(attempt.log)
+        best = attempt if n == 0 else max(best, attempt, key=_success)
         if attempt.log.reached:
             break
-    best = max(attempts, key=lambda each: (each.log.reached, not each.exploded, _nearest(each)))
-    notes = tuple(
-        f"At a rate of {each.log.rate:g}: {each.log.stopped}."
-        for each in attempts
-        if each is not best
-    )
+    others = [log for log in tried if log.rate != best.log.rate]
+    notes = [f"At a rate of {log.rate:g}: {log.stopped}." for log in others]
     best.log = replace(best.log, notes=(*training.objective.notes, *notes))
     return best
 
 
-def _nearest(attempt: Attempt) -> float:
-    return max((found for _, found in attempt.log.whole), default=-math.inf)
+def _success(attempt: Attempt) -> tuple[bool, bool, float]:
+    """What to go by: the aim, then a model that is whole, then how near it came."""
+    nearest = max((found for _, found in attempt.log.whole), default=-math.inf)
+    return attempt.log.reached, not attempt.exploded, nearest

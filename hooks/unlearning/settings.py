@@ -10,7 +10,6 @@ from workbench.errors import BadInput
 
 Scope = Literal["all", "lora"]
 """All matrices of the layers, or matrices of low rank beside those of attention and MLP."""
-RATES = (0.003, 0.01, 0.03, 0.1)
 
 
 @dataclass(frozen=True)
@@ -45,9 +44,9 @@ class Settings:
             as forgotten: a retrained model's on them, or the model's own on unseen text.
         steps: of Adam, at most, at each rate.
         rates: how far a weight moves in a step, in standard deviations of its matrix; tried from
-            small to large until one reaches the aim. Where only a share of the weights is trained,
-            each moves farther by one over the share's square root. A rate that is not a quarter of
-            the way after half of the steps is given up for the next.
+            small to large until one reaches the aim; None is `run_method.RATES`. Where only a share
+            of the weights is trained, each moves farther by one over the share's square root. A
+            rate that is not a quarter of the way after half of the steps is given up for the next.
         batch: texts to forget, and texts to retain, in a step.
         weights: None is "all" of a model with less than 20 M parameters, "lora" of a larger one.
             RMU trains down projections, `mask` single weights of all matrices.
@@ -63,7 +62,7 @@ class Settings:
 
     aim: float
     steps: int = 60
-    rates: tuple[float, ...] = RATES
+    rates: tuple[float, ...] | None = None
     batch: int = 16
     weights: Scope | None = None
     seed: int = 0
@@ -71,11 +70,12 @@ class Settings:
     retain_weight: float | None = None
     share: float = 0.01
     layer: int | None = None
-    steer: float = 2.0
+    steer: float = 5.0
     concept: Concept | None = None
 
     def __post_init__(self) -> None:
-        if self.steps < 1 or self.batch < 1 or not self.rates or not min(self.rates) > 0:
+        no_rate = self.rates is not None and not (self.rates and min(self.rates) > 0)
+        if self.steps < 1 or self.batch < 1 or no_rate:
             raise BadInput(
                 f"{self.steps} steps with {self.batch} texts at rates {self.rates} train nothing.",
                 "a step or more, a text or more, and rates above 0",

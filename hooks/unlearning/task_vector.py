@@ -53,7 +53,7 @@ def take_off(training: UnlearningRun, trained: Attempt, progress: Progress) -> A
                 attempt.exploded = True
                 break
             before = snapshot
-            if is_on_path(step):
+            if training.with_path and is_on_path(step):
                 attempt.path[step] = snapshot
             if whole[-1][1] >= training.settings.aim:
                 reached, last = True, step

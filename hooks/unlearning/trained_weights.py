@@ -79,6 +79,8 @@ class MatrixEntries(TrainedWeights):
     Args:
         names: of parameters of the model.
         places: of each, which entries, counted in its flat form; None is all.
+        among: how many entries there are to choose from; None is those of these parameters. Of few
+            each moves farther, so that a step is as long in all as one of every entry.
     """
 
     def __init__(
@@ -86,6 +88,7 @@ class MatrixEntries(TrainedWeights):
         model: InstrumentedModel,
         names: Sequence[str],
         places: Sequence[Tensor] | None = None,
+        among: int | None = None,
     ) -> None:
         self.names = list(names)
         self.parameters = [model.module.get_parameter(name) for name in names]
@@ -97,9 +100,8 @@ class MatrixEntries(TrainedWeights):
             flat.view(-1)[where].float().clone()
             for flat, where in zip(self._before, self.places, strict=True)
         ]
-        # Of few weights each moves farther: a step is as long in all as one of every weight.
-        count = sum(map(len, self.tensors)) or 1
-        farther = math.sqrt(sum(p.numel() for p in self.parameters) / count)
+        among = among or sum(p.numel() for p in self.parameters)
+        farther = math.sqrt(among / max(1, sum(map(len, self.tensors))))
         self.spreads = [farther * float(p.detach().float().std()) for p in self.parameters]
 
     @contextmanager

@@ -30,7 +30,8 @@ class Attempt:
     """A training at one rate.
 
     Attributes:
-        path: what is trained, at steps that lie apart by a growing number, and at the one kept.
+        path: what is trained, at the step that is kept; and, where it is wanted, at steps on the
+            way that lie apart by a growing number.
         exploded: whether it was given up.
     """
 
@@ -58,6 +59,7 @@ class UnlearningRun:
     Attributes:
         aim: nats per token at which it ends; inf for none.
         state: where it is kept for going on after a stop, or None.
+        with_path: keep what is trained as it was on the way too.
     """
 
     model: InstrumentedModel
@@ -68,6 +70,7 @@ class UnlearningRun:
     settings: Settings
     aim: float
     state: TrainingState | None = None
+    with_path: bool = False
 
     def __post_init__(self) -> None:
         with steady(self.model.module):
@@ -127,7 +130,7 @@ class UnlearningRun:
             if not hopeful and step == max(1, last // 2) and self._too_slow(attempt, step):
                 attempt.path[step] = before
                 return self._ended(attempt, step, f"{step} steps were a quarter of the way at most")
-            if is_on_path(step) or step == last:
+            if (self.with_path and is_on_path(step)) or step == last:
                 attempt.path[step] = before
             if step < last:
                 adam.step()

@@ -181,7 +181,11 @@ def test_the_smallest_rate_that_reaches_is_taken(knowing, forget, retain):
 
 
 def test_what_is_forgotten_already_is_left(knowing, forget, retain):
-    done = unlearn(knowing, "ga", forget, retain, Settings(0.01))
+    steps = []
+    done = unlearn(
+        knowing, "ga", forget, retain, Settings(0.01), watch=lambda step, _: steps.append(step)
+    )
+    assert steps == [0]
     assert done.log.reached
     assert done.log.stopped.startswith("nothing was to be done: the texts have")
     assert done.delta.size == 0
@@ -276,7 +280,10 @@ def test_cancelled_and_gone_on(knowing, forget, retain, tmp_path, method, monkey
     settings = Settings(1000.0, steps=8, rates=(0.01, 0.02), batch=2)
     before, folder = weights(knowing), tmp_path / "state"
     with pytest.raises(Cancelled):
-        unlearn(knowing, method, forget, retain, settings, StopsAt("0.02, step 7"), kept=folder)
+        unlearn(
+            knowing, method, forget, retain, settings, StopsAt("0.02, step 7"),
+            watch=lambda step, _: None, kept=folder,
+        )  # fmt: skip
     assert same(knowing, before)
     assert list(folder.glob("*.safetensors"))
     watched = []
