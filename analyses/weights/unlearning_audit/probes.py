@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from analyses.measures.statistics import auc
@@ -33,10 +33,17 @@ if TYPE_CHECKING:
 
 BATCH = 16
 FOLDS = 5
-SHUFFLES = 3
+REPEATS = 5
+"""Cross-validations with other folds, whose scores are averaged: which fold a text is in moves the
+AUC of 150 texts by 0.05.
+"""
+SHUFFLES = 20
 POOLINGS = ("mean", "last")
 """Of the residual stream behind a layer: over a text's predicted tokens, or at its last one."""
-_PENALTIES = (0.03, 0.3, 3.0)  # one over the variance that a logit has before training
+PENALTY = 1.0
+"""One over the variance that a logit has before training. On the planted organism 0.3 to 10 find
+the same, within 0.02, and choosing one inside the training folds finds less.
+"""
 _STEPS = 30  # of Newton's method, at most
 
 States = dict[tuple[int, str], Float[np.ndarray, "text d_model"]]
@@ -54,8 +61,8 @@ def probe(
     """How well a logistic regression on the states of a layer tells forgotten passages from
     never-read ones that it was not trained on.
 
-    `FOLDS`-fold cross-validation, both sets in the same shares in every fold; the penalty is chosen
-    inside the training folds. Beside it the same on labels that are shuffled within each kind.
+    `FOLDS`-fold cross-validation, both sets in the same shares in every fold. Beside it the same on
+    labels that are shuffled within each kind, once each.
 
     Args:
         layers: None is all.
@@ -64,8 +71,9 @@ def probe(
 
     Returns:
         A row per layer and pooling: `layer`, `pooling` (of `POOLINGS`), `auc` with its 95 %
-        interval `low` and `high` (DeLong), that of shuffled labels, mean (`shuffled`) and highest
-        (`shuffled_most`) of `SHUFFLES`, and `n`, passages in all.
+        interval `low` and `high` (as wide as the AUC of shuffled labels varies; a formula that
+        takes scores for independent says too little), mean (`shuffled`) and highest
+        (`shuffled_most`) of `SHUFFLES` shuffles, and `n`, passages in all.
 
     Raises:
         BadInput: fewer than two passages per fold on one side, or not a kind for each.
@@ -89,17 +97,18 @@ def probe(
     states = pooled_states(model, [*forget, *holdout], wanted)
     shuffled = [_shuffled(label, kind, seed + n) for n in range(SHUFFLES)]
     rows = []
-    for n, ((layer, pooling), x) in enumerate(states.items()):
-        progress(n / len(states), f"Probe of layer {layer}")
-        value, low, high = held_out_auc(x, label, kind, seed)
-        null = [held_out_auc(x, other, kind, seed)[0] for other in shuffled]
+    for done, ((layer, pooling), x) in enumerate(states.items()):
+        progress(done / len(states), f"Probe of layer {layer}")
+        value = held_out_auc(x, label, kind, seed, REPEATS)
+        null = [held_out_auc(x, other, kind, seed + n) for n, other in enumerate(shuffled)]
+        half = 1.96 * float(np.std(null, ddof=1))
         rows.append(
             {
                 "layer": layer,
                 "pooling": pooling,
                 "auc": value,
-                "low": low,
-                "high": high,
+                "low": max(0.0, value - half),
+                "high": min(1.0, value + half),
                 "shuffled": float(np.mean(null)),
                 "shuffled_most": max(null),
                 "n": len(label),
@@ -147,19 +156,19 @@ def held_out_auc(
     label: Float[np.ndarray, " text"],
     kind: Int[np.ndarray, " text"],
     seed: int,
-) -> tuple[float, float, float]:
-    """(AUC, low, high) of texts with label 1 against those with 0, each scored by a regression that
-    was trained on the other folds.
+    repeats: int = 1,
+) -> float:
+    """AUC of texts with label 1 against those with 0, each scored by a regression that was trained
+    on the other folds.
     """
-    fold = _folds(label, kind, seed)
     score = np.zeros(len(label))
-    for held in range(FOLDS):
-        train, test = np.flatnonzero(fold != held), np.flatnonzero(fold == held)
-        own = _without_means(x, kind, train)
-        inner = fold[train] == (held + 1) % FOLDS
-        penalty = _best_penalty(own[train], label[train], inner)
-        score[test] = fitted(own[train], label[train], own[test], penalty)
-    return auc(score[label == 1], score[label == 0])
+    for repeat in range(repeats):
+        fold = _folds(label, kind, seed + repeat)
+        for held in range(FOLDS):
+            train, test = np.flatnonzero(fold != held), np.flatnonzero(fold == held)
+            own = _without_means(x, kind, train)
+            score[test] += fitted(own[train], label[train], own[test])
+    return auc(score[label == 1], score[label == 0])[0]
 
 
 def _without_means(
@@ -186,25 +195,11 @@ def _folds(
     return fold
 
 
-def _best_penalty(
-    x: Float[np.ndarray, "text d_model"],
-    label: Float[np.ndarray, " text"],
-    inner: Bool[np.ndarray, " text"],
-) -> float:
-    """The penalty whose regression, trained on the others, fits the texts `inner` best."""
-    train, test = np.flatnonzero(~inner), np.flatnonzero(inner)
-    losses = []
-    for penalty in _PENALTIES:
-        logit = fitted(x[train], label[train], x[test], penalty)
-        losses.append(float(np.logaddexp(0, np.where(label[test] == 1, -logit, logit)).mean()))
-    return _PENALTIES[int(np.argmin(losses))]
-
-
 def fitted(
     x: Float[np.ndarray, "text d_model"],
     label: Float[np.ndarray, " text"],
     test: Float[np.ndarray, "other d_model"],
-    penalty: float,
+    penalty: float = PENALTY,
 ) -> Float[np.ndarray, " other"]:
     """Logits of a logistic regression for other texts: the weights w and the bias that minimise
     the sum of losses + penalty/2 · |w|², over inputs standardised on the training texts and

@@ -70,7 +70,7 @@ def test_tells_what_differs_and_not_what_does_not(llama):
     assert differ["pooling"].tolist() == ["mean", "last"]
     assert differ["n"].tolist() == [50, 50]
     assert differ["auc"][1] > 0.95  # at the last token, which alone differs
-    assert (differ["shuffled"] < 0.7).all()
+    assert (abs(differ["shuffled"] - 0.5) < 0.1).all()
     assert (differ["shuffled"] <= differ["shuffled_most"]).all()
     alike = [
         probe(llama, _texts(draw, 15, None), _texts(draw, 15, None), [1], seed=seed)
@@ -88,8 +88,8 @@ def test_kinds_that_lie_apart_do_not_push_it_below_one_half():
     unnamed, named = [], []
     for seed in range(4):
         x = 10 * draw.normal(size=(5, 16))[kind] + draw.normal(size=(120, 16))
-        unnamed.append(held_out_auc(x, label, np.zeros(120, int), seed)[0])
-        named.append(held_out_auc(x, label, kind, seed)[0])
+        unnamed.append(held_out_auc(x, label, np.zeros(120, int), seed))
+        named.append(held_out_auc(x, label, kind, seed))
     assert np.mean(unnamed) < 0.4
     assert abs(np.mean(named) - 0.5) < 0.08
 
@@ -114,12 +114,13 @@ def test_the_organism_knows_what_it_read(organism):
                 of_kind.setdefault(e.kind, []).append(Text((*begin, *e.ids), len(begin)))
         return [(text, kind) for kind in sorted(of_kind) for text in of_kind[kind][:each]]
 
-    often, never = texts({16, 32, 64}, 12), texts({0}, 24)
+    often, never = texts({16, 32, 64}, 16), texts({0}, 24)
     kinds = [kind for _, kind in [*often, *never]]
-    tables = [
-        probe(m, [t for t, _ in often], [t for t, _ in never], [0, 1, 4], kinds)
+    rows = [
+        probe(m, [t for t, _ in often], [t for t, _ in never], [4], kinds).iloc[0]
         for m in (organism, wb.load("organism/planted-control"))
     ]
-    means = [table[table["pooling"] == "mean"] for table in tables]
-    assert means[0]["auc"].min() > max(0.57, means[0]["shuffled_most"].max())
-    assert means[1]["auc"].max() < 0.53
+    assert rows[0]["pooling"] == "mean"
+    assert rows[0]["low"] > 0.5
+    assert rows[0]["auc"] > rows[0]["shuffled_most"]
+    assert abs(rows[1]["auc"] - 0.5) < 0.08
