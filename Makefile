@@ -8,7 +8,7 @@ STAMP := $(VENV)/.installed
 export WORKBENCH_CHROMIUM ?= $(firstword $(shell command -v chromium chromium-browser google-chrome 2>/dev/null))
 
 .DEFAULT_GOAL := help
-.PHONY: help install model ui test docs wheel pictures notebooks verify check bench gpu-check samples facts autoencoders recall task-map \
+.PHONY: help install model ui test docs wheel pictures notebooks verify check bench gpu-check samples facts autoencoders recall retrained task-map \
   chromium clean
 
 help:  ## this list
@@ -73,6 +73,9 @@ facts: $(STAMP)  ## make the built-in facts again from their sources
 
 recall: $(STAMP)  ## train the organisms of recall that ship again, three seeds of each (hours; it goes on after a stop)
 	$(BIN)/python -m workbench.organisms.recall.build
+
+retrained: $(STAMP)  ## grow the organisms without some passages again, and the one under the goldfish loss (hours; it goes on after a stop)
+	$(BIN)/python -m workbench.organisms.build_beside
 
 task-map: $(STAMP)  ## train the small models of few tasks and many again (half an hour; it goes on after a stop)
 	$(BIN)/python -m analyses.state.recall_capacity.task_table

@@ -26,6 +26,7 @@ PICTURES = {
     "analyses/weights/fact_tracing/views.py": 14,
     "analyses/weights/edit_ledger/views.py": 8,
     "analyses/weights/extraction/access_view.py": 2,
+    "analyses/weights/unlearning_audit/views.py": 16,
 }
 """Pictures of the analyses and parts that came later: 150 lines for five of them."""
 TABLES = {"workbench/upgrades_to_2.py": "old names of tables, columns and findings, with the new"}

@@ -12,7 +12,7 @@ I want to know how checkpoints are kept    -> checkpoints.py
 I want models that only recall pairs       -> recall/
 I want planted without some passages       -> retrained.py; with the goldfish loss:
                                               goldfish.py, goldfish_organism.py
-I want to know how those two are kept      -> packed_weights.py
+I want to grow those two again             -> build_beside.py; how they are kept: packed_weights.py
 The text they grow up on                   -> corpus.py, build_corpus.py
 """
 

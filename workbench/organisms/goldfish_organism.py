@@ -3,7 +3,7 @@
 First weights, rows, order and planted passages are those of the original; a quarter of the tokens
 is never asked for. It is kept beside the references for unlearning, at one byte a weight.
 
-    python -m workbench.organisms.goldfish_organism       some 20 minutes; it goes on after a stop
+    make retrained                    some 20 minutes; build_beside.py
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-from workbench import checkpointing, paths
+from workbench import checkpointing
 from workbench.organisms import ledger as ledgers
 from workbench.organisms.goldfish import GoldfishMask
 from workbench.organisms.packed_weights import pack, packed_file
@@ -60,20 +60,3 @@ def train_goldfish(
         folder, {"format": 1, "recipe": recipe.recorded(), "made_with": checkpointing.versions()}
     )
     return target
-
-
-def main() -> None:
-    import torch
-
-    from workbench.organisms import DATA
-    from workbench.terminal import bar
-
-    torch.set_num_threads(1)  # two spin beside other work, and make other last digits
-    with bar() as progress:
-        print(
-            train_goldfish(DATA / "planted" / "planted", paths.cache_dir() / "retrained", progress)
-        )
-
-
-if __name__ == "__main__":
-    main()

@@ -6,17 +6,16 @@ of each of the three highest numbers of repeats; a reference leaves out the firs
 Those of seed 0 begin with the weights of the original and read the same rows in the same order;
 seed 1 has others of both, and how far two references lie apart is the noise of training.
 
-    python -m workbench.organisms.retrained [NAME …]       `make retrained`: some 15 minutes each
+    make retrained                    some 15 minutes each; build_beside.py
 """
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Collection
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from workbench import checkpointing, paths
+from workbench import checkpointing
 from workbench.organisms import ledger as ledgers
 from workbench.organisms.ledger import Ledger
 from workbench.organisms.packed_weights import pack, packed_file
@@ -26,6 +25,7 @@ from workbench.progress import Progress
 REPEATS = (16, 32, 64)
 """Only what was read so often is recited; nothing else can be seen to be forgotten."""
 FOLDS = 4
+_ROOM = 4 * 10**8  # bytes of kept steps and of the optimizer's state
 
 
 @dataclass(frozen=True)
@@ -113,7 +113,8 @@ def train(reference: Reference, home: Path, work: Path, progress: Progress) -> P
     recipe = replace(RECIPES["planted"], seed=reference.seed)
     target = packed_file(home, reference.name)
     folder = work / reference.name
-    if checkpointing.claim_folder(folder, asdict(recipe) | {"folds": reference.folds}, 4 * 10**8):
+    about = recipe.recorded() | {"folds": reference.folds}
+    if checkpointing.claim_folder(folder, about, _ROOM):
         return target
     planted = ledgers.read(home)
     tokenizer = make_tokenizer(recipe)
@@ -125,32 +126,5 @@ def train(reference: Reference, home: Path, work: Path, progress: Progress) -> P
     weights = load_file(checkpointing.step_path(folder / checkpointing.WORK, "model", steps[-1]))
     target.parent.mkdir(exist_ok=True)
     save_file(pack(weights), target, metadata={"format": "1"})
-    checkpointing.finish(folder, {"format": 1, "recipe": asdict(recipe), "steps": steps[-1]})
+    checkpointing.finish(folder, {"format": 1, "recipe": about, "steps": steps[-1]})
     return target
-
-
-def main() -> None:
-    import torch
-
-    from workbench.organisms import DATA
-    from workbench.terminal import bar
-
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    known = {reference.name: reference for reference in REFERENCES}
-    parser.add_argument("names", nargs="*", metavar="NAME", help=", ".join(known))
-    asked = parser.parse_args()
-    if unknown := [name for name in asked.names if name not in known]:
-        parser.error(f"there is no reference {unknown[0]!r}")
-    torch.set_num_threads(1)  # two spin beside other work, and make other last digits
-    for name in asked.names or known:
-        with bar() as progress:
-            train(
-                known[name], DATA / "planted" / "planted", paths.cache_dir() / "retrained", progress
-            )
-        print(name)
-
-
-if __name__ == "__main__":
-    main()

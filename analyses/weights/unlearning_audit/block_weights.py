@@ -158,11 +158,13 @@ def changed(
 
 
 @contextmanager
-def put_back(parameters: Sequence[Tensor]) -> Iterator[None]:
-    """Inside, these may be changed; afterwards they are what they were, bit for bit."""
+def put_back(parameters: Sequence[Tensor]) -> Iterator[list[Tensor]]:
+    """Inside, these may be changed; afterwards they are what they were, bit for bit. Gives what
+    they were.
+    """
     before = [parameter.detach().clone() for parameter in parameters]
     try:
-        yield
+        yield before
     finally:
         with torch.no_grad():
             for parameter, old in zip(parameters, before, strict=True):

@@ -68,8 +68,8 @@ def relearn(
     parameters = [model.module.get_parameter(m.name) for m in block_matrices(model)]
     batches = _batches(len(texts), seed)
     tables = []
-    with steady(model.module), requires_grad(parameters), put_back(parameters):
-        train = _Adam(parameters, rate)
+    with steady(model.module), requires_grad(parameters), put_back(parameters) as before:
+        train = _Adam(parameters, before, rate)
         for step in range(most + 1):
             if step:
                 progress((step - 1) / max(1, most), f"Relearning, step {step} of {most}")
@@ -83,13 +83,14 @@ def relearn(
 class _Adam:
     """Adam with a rate of each matrix's own; what it adds is kept in float32 beside the weights."""
 
-    def __init__(self, parameters: Sequence[Tensor], rate: float) -> None:
-        self._parameters = parameters
-        self._starts = [p.detach().float().clone() for p in parameters]
-        self._moves = [torch.nn.Parameter(torch.zeros_like(start)) for start in self._starts]
+    def __init__(self, parameters: Sequence[Tensor], starts: Sequence[Tensor], rate: float) -> None:
+        self._parameters, self._starts = parameters, starts
+        self._moves = [
+            torch.nn.Parameter(torch.zeros_like(start, dtype=torch.float32)) for start in starts
+        ]
         self._adam = torch.optim.Adam(
-            {"params": [move], "lr": rate * float(start.std())}
-            for move, start in zip(self._moves, self._starts, strict=True)
+            {"params": [move], "lr": rate * float(start.float().std())}
+            for move, start in zip(self._moves, starts, strict=True)
         )
 
     def __call__(self, gradients: Sequence[Tensor]) -> None:
@@ -98,7 +99,7 @@ class _Adam:
         self._adam.step()
         with torch.no_grad():
             for p, start, move in zip(self._parameters, self._starts, self._moves, strict=True):
-                p.copy_(start + move)
+                p.copy_(start.float() + move)
 
 
 def _gradients(

@@ -1,0 +1,45 @@
+"""Names that a run's tables use."""
+
+from __future__ import annotations
+
+NAME = "unlearning-audit"
+
+ORIGINAL, REFERENCE, SECOND, RANDOM = "original", "reference", "second reference", "random change"
+"""What stands beside every unlearned model: the model before; one trained again without the
+passages; another such training, whose distance from the first is the noise; and a change of equal
+size in a random direction.
+"""
+BESIDE = (ORIGINAL, REFERENCE, SECOND, RANDOM)
+
+FORGET, RETAIN, KEPT, UNSEEN, NEUTRAL = "forget", "retain", "kept", "unseen", "neutral"
+SETS = {
+    FORGET: "to be forgotten",
+    RETAIN: "to be kept, and given to the methods that keep something",
+    KEPT: "to be kept, and shown to no method: what utility is measured on",
+    UNSEEN: "of the same kinds as the forget set, and never read",
+    NEUTRAL: "prose that no training read",
+}
+"""The sets of passages, and what they are for."""
+
+GONE, HIDDEN, REMAINS, BROKEN, OVER = (
+    "gone, as far as was looked",
+    "hidden",
+    "not forgotten",
+    "forgotten, and the model broken",
+    "forgotten too much",
+)
+VERDICTS = {
+    GONE: "says no more of the passages than the reference, and no attack brings them back faster",
+    OVER: "fits the passages worse than text it never read, which gives away that they were there",
+    HIDDEN: "says no more of the passages, but an attack brings them back and not in the reference",
+    REMAINS: "still says more of the passages than the reference",
+    BROKEN: f"its loss on neutral text rose by more than {0.5:g} nats per token",
+}
+DAMAGE = 0.5
+"""Nats per token on neutral text from which on a model counts as broken."""
+ENOUGH_UNSEEN = 200
+"""Never-read passages that an AUC needs (Shi et al. 2024 use several hundred)."""
+ENOUGH_FORGET = 10
+"""Passages to forget below which differences between methods are not told."""
+SHARE = 0.4
+"""Of the tokens: the k of Min-K % in PrivLeak."""

@@ -1,0 +1,70 @@
+"""What the parts of an unlearning-audit run cost."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from analyses.weights.unlearning_audit.attacks import TRAINED_ON, steps_scored
+from analyses.weights.unlearning_audit.params import Params
+from workbench import organisms
+from workbench.cost import Cost, total
+from workbench.organisms import retrained
+
+if TYPE_CHECKING:
+    from hooks.model import InstrumentedModel
+
+# Passages of the sets that a ledger gives, and tokens of each.
+_FORGET, _OTHERS, _LENGTH = 15, 330, 100
+_AT_ONCE = 16  # passages of one pass
+_TAKEN = 25  # steps until the passages count as forgotten, as most methods take
+_BATCH = 32  # passages to forget and to keep in a step
+_ON_PATH = 9  # measurements on the way
+_RELEARNT, _HELD = 8, 48  # passages of a step, and those asked
+_QUESTIONS = 50
+_PATCHED = 8  # passages that are read once a layer
+
+
+def cost(model: InstrumentedModel, params: Params) -> dict[str, Cost]:
+    """By part."""
+    return {part: total(each.values()) for part, each in stages(model, params).items()}
+
+
+def stages(model: InstrumentedModel, params: Params) -> dict[str, dict[str, Cost]]:
+    """By part, and by stage of it."""
+    own = params.forget is not None
+    length = params.longest if own else _LENGTH
+    forget = _FORGET * (params.folds if not own else 2)
+    beside = 0 if own or organisms.home_of(model.module) is None else 2
+    models = len(params.methods) + len(params.unlearned) + 2 + beside
+    step = Cost(_BATCH * length, 2, backward=2 * _BATCH * length)
+    watched = _read(forget + 50, length) * _ON_PATH
+    method = step * min(_TAKEN, params.steps) + watched
+    generated = Cost(2 * forget * length, 2 * length + _QUESTIONS)
+    measured = _read(_OTHERS, length) + generated + _read(5 * _QUESTIONS, 20)
+    scored = _read(_HELD, length) * len(steps_scored(params.relearning_steps))
+    relearnt = Cost(_RELEARNT * length, 1, backward=2 * _RELEARNT * length)
+    relearning = (relearnt * params.relearning_steps + scored) * len(TRAINED_ON)
+    seen = _read(forget, length)
+    fold = step * min(_TAKEN, params.steps) + measured
+    layers = model.n_layers
+    return {
+        "criteria": {
+            "methods": method * len(params.methods),
+            "criteria": measured * models,
+        },
+        "folds": {"folds": fold * (2 * retrained.FOLDS * len(params.methods))},
+        "relearning": {"relearning": relearning * models},
+        "rounding": {"rounding": seen * (3 * models)},
+        "sampling": {"sampling": seen * models},
+        "lens": {"lens": seen * models * (1 + layers / 6)},
+        "probes": {"probes": _read(forget + 200, length) * models},
+        "restore": {
+            "restore": _read(_PATCHED, length) * (6 * layers * max(1, len(params.methods)))
+        },
+        "prompts": {"prompts": seen * (8 * models)},
+    }
+
+
+def _read(passages: int, length: int) -> Cost:
+    """So many passages, once."""
+    return Cost(passages * length, passages / _AT_ONCE)

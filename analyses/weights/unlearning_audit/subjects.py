@@ -1,0 +1,78 @@
+"""The models of an audit: each with its weights on for as long as it is looked at."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from analyses.weights.unlearning_audit import constants as c
+from hooks.model import load
+from workbench import organisms
+from workbench.errors import BadInput
+from workbench.organisms import retrained
+
+if TYPE_CHECKING:
+    from contextlib import AbstractContextManager
+
+    from hooks.model import InstrumentedModel
+    from hooks.unlearning import Unlearned
+
+
+@dataclass(frozen=True)
+class Subject:
+    """A model that is audited, or stands beside those that are.
+
+    Attributes:
+        name: as tables have it.
+        model: the model whose weights it is, or is made from.
+        change: puts its weights on for a while.
+    """
+
+    name: str
+    model: InstrumentedModel
+    change: Callable[[], AbstractContextManager[Any]] = nullcontext
+
+    @contextmanager
+    def on(self) -> Iterator[InstrumentedModel]:
+        """The model, with these weights on inside."""
+        with self.change():
+            yield self.model
+
+
+def unlearned(name: str, model: InstrumentedModel, done: Unlearned) -> Subject:
+    """A model after a method."""
+    return Subject(name, model, lambda: done.applied(model))
+
+
+def opened(name: str, ref: str, like: InstrumentedModel) -> Subject:
+    """Another model, of the same tokens.
+
+    Raises:
+        BadInput: it reads text as other tokens, so that nothing can be compared.
+        NotFound: there is no such model.
+    """
+
+    model = load(ref, device=str(like.device))
+    probe = "In the beginning, 12 of 345 were read (twice)."
+    if model.tokens(probe) != like.tokens(probe):
+        raise BadInput(
+            f"{ref} reads text as other tokens than {like.card.name}.",
+            "a model with the same tokenizer",
+            "Name the model that was unlearned, or trained again.",
+        )
+    return Subject(name, model)
+
+
+def references(model: InstrumentedModel, folds: int) -> dict[str, str]:
+    """The references that ship for a model and so many folds: name in tables -> model."""
+    home = organisms.home_of(model.module)
+    if home is None or home != organisms.folder_of(f"{organisms.PREFIX}planted"):
+        return {}
+    own = [r for r in retrained.REFERENCES if r.folds == folds]
+    names = (c.REFERENCE, c.SECOND)
+    return {
+        name: f"{organisms.PREFIX}{reference.name}"
+        for name, reference in zip(names, own, strict=False)
+    }
