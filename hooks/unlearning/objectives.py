@@ -137,7 +137,8 @@ def self_distillation(beta: float) -> ForgetLoss:
 
 def random_labels(forget: Sequence[Text], seed: int) -> ForgetLoss:
     """Cross-entropy to tokens that are drawn anew each time from all that is to be forgotten: the
-    labels of the task, but none that belongs to its place.
+    labels of the task, but none that belongs to its place. (A training that goes on after a stop
+    draws others than it would have.)
     """
     labels = torch.tensor([token for text in forget for token in text.targets])
     draw = torch.Generator().manual_seed(seed)

@@ -51,8 +51,9 @@ class Settings:
         weights: None is "all" of a model with less than 20 M parameters, "lora" of a larger one.
             RMU trains down projections, `mask` single weights of all matrices.
         seed: of the order of texts and of what is drawn.
-        beta: NPO's, SimNPO's or UNDIAL's; None is the method's own.
-        retain_weight: of the retain term; None is the method's own.
+        beta: NPO's, SimNPO's or UNDIAL's; None is the paper's, of NPO a smaller one where texts are
+            long (see `methods.FADED`).
+        retain_weight: of the retain term; None is 1, of RMU 10.
         share: of all weights, what `mask` may change.
         layer: of RMU; None is the method's choice.
         steer: length to which RMU pushes hidden states, in mean lengths of those of the forget

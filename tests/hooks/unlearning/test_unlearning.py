@@ -18,8 +18,9 @@ from hooks.unlearning import (
     without_overlap,
 )
 from hooks.unlearning import training_loop as loops
+from hooks.unlearning.original_model import OriginalModel
 from hooks.unlearning.texts import nats_of_all
-from hooks.unlearning.trained_weights import low_rank, matrix_names
+from hooks.unlearning.trained_weights import MatrixEntries, low_rank, matrix_names
 from hooks.unlearning.training_loop import is_on_path
 from hooks.unlearning.unlearning_log import UnlearningLog
 from tests.helpers import tiny
@@ -257,6 +258,31 @@ def test_the_path_is_watched_on_changed_weights(knowing, forget, retain, method)
         for step, found, _ in seen:
             assert found == pytest.approx(done.log.forget[step], abs=1e-3)
     assert same(knowing, before)
+
+
+def test_every_text_has_its_turn_before_one_comes_again():
+    texts = random_texts(5, 9)
+    batches = loops._cycled(texts, 2, torch.Generator().manual_seed(0))
+    drawn = [text for _ in range(5) for text in next(batches)]
+    assert set(drawn[:5]) == set(drawn[5:]) == set(texts)
+    assert drawn[:5] != drawn[5:]
+    assert next(loops._cycled([], 2, torch.Generator())) == []
+
+
+def test_the_original_says_the_same_where_nothing_is_remembered(knowing, forget):
+    trained = MatrixEntries(knowing, matrix_names(knowing))
+    remembered, forgotten = OriginalModel(knowing, trained), OriginalModel(knowing, trained, room=0)
+    expected = [x.clone() for x in remembered.logits(forget)]
+    with trained.on():
+        for tensor in trained.tensors:
+            tensor.add_(0.01)
+        trained.write()
+        for original in (remembered, forgotten):
+            for found, wanted in zip(original.logits(forget), expected, strict=True):
+                torch.testing.assert_close(found, wanted)
+        assert nats(knowing, forget) != pytest.approx(
+            -float(torch.stack([x.mean() for x in forgotten.log_p(forget)]).mean())
+        )
 
 
 def test_steps_of_a_path():
