@@ -72,8 +72,8 @@ def probe(
     Returns:
         A row per layer and pooling: `layer`, `pooling` (of `POOLINGS`), `auc` with its 95 %
         interval `low` and `high` (as wide as the AUC of shuffled labels varies; a formula that
-        takes scores for independent says too little), mean (`shuffled`) and highest
-        (`shuffled_most`) of `SHUFFLES` shuffles, and `n`, passages in all.
+        takes scores for independent says too little), mean (`shuffled`), lowest and highest
+        (`shuffled_low`, `shuffled_high`) of `SHUFFLES` shuffles, and `n`, passages in all.
 
     Raises:
         BadInput: fewer than two passages per fold on one side, or not a kind for each.
@@ -110,7 +110,8 @@ def probe(
                 "low": max(0.0, value - half),
                 "high": min(1.0, value + half),
                 "shuffled": float(np.mean(null)),
-                "shuffled_most": max(null),
+                "shuffled_low": min(null),
+                "shuffled_high": max(null),
                 "n": len(label),
             }
         )
