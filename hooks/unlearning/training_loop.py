@@ -113,47 +113,42 @@ class UnlearningRun:
             if step < first:
                 continue
             progress(step / (last + 1), f"Unlearning at rate {rate:g}, step {step} of {last}")
-            if self.state is not None and step > first and step % KEEP_EVERY == 0:
-                self.state.keep(rate, step, self.trained, adam, attempt)
+            log = attempt.log
             losses = self._pass(forget, retain, wanted=step < last)
-            attempt.log = attempt.log.with_batch(*losses)
+            attempt.log = log.with_batch(*losses)
             if why := self._exploded(attempt.log):
+                self.trained.restore(before)
+                self.trained.write()
+                attempt.exploded, reached = True, self._reaches(attempt, step - 1)
                 stopped = f"{why} at step {step}; step {step - 1} is kept"
-                attempt.path[step - 1] = before
-                attempt.exploded = True
-                return self._ended(attempt, step - 1, stopped)
-            if losses[0] >= self.aim and self._reaches(attempt, step):
-                stopped = f"the texts count as forgotten after {step} steps"
-                attempt.path[step] = self.trained.snapshot()
-                return self._ended(attempt, step, stopped, reached=True)
+                return _ended(attempt, step - 1, before, stopped, reached=reached)
+            if self.state is not None and step > first and step % KEEP_EVERY == 0:
+                self.state.keep(self.trained, adam, replace(attempt, log=log), step)
             before = self.trained.snapshot()
-            if not hopeful and step == max(1, last // 2) and self._too_slow(attempt, step):
-                attempt.path[step] = before
-                return self._ended(attempt, step, f"{step} steps were a quarter of the way at most")
-            if (self.with_path and is_on_path(step)) or step == last:
+            halfway = not hopeful and step == max(1, last // 2)
+            if losses[0] >= self.aim or halfway or step == last:
+                if self._reaches(attempt, step):
+                    stopped = f"the texts count as forgotten at step {step}"
+                    return _ended(attempt, step, before, stopped, reached=True)
+                if halfway and self._is_far(attempt.log):
+                    stopped = f"{step} steps were less than a quarter of the way"
+                    return _ended(attempt, step, before, stopped)
+            if self.with_path and is_on_path(step):
                 attempt.path[step] = before
             if step < last:
                 adam.step()
                 adam.zero_grad()
                 self.trained.write()
-        self._reaches(attempt, last)
-        return self._ended(attempt, last, f"all {last} steps were taken")
-
-    def _ended(
-        self, attempt: Attempt, step: int, stopped: str, *, reached: bool = False
-    ) -> Attempt:
-        attempt.log = replace(attempt.log, step=step, stopped=stopped, reached=reached)
-        return attempt
+        return _ended(attempt, last, before, f"all {last} steps were taken")
 
     def _reaches(self, attempt: Attempt, step: int) -> bool:
         found = float(nats_of_all(self.model, self.forget).mean())
         attempt.log = replace(attempt.log, whole=(*attempt.log.whole, (step, found)))
         return found >= self.aim
 
-    def _too_slow(self, attempt: Attempt, step: int) -> bool:
+    def _is_far(self, log: UnlearningLog) -> bool:
         """Whether less than a quarter of the way is behind."""
-        reached = self._reaches(attempt, step)
-        return not reached and attempt.log.whole[-1][1] < self._start + (self.aim - self._start) / 4
+        return log.whole[-1][1] < self._start + (self.aim - self._start) / 4
 
     def _exploded(self, log: UnlearningLog) -> str:
         """Why training cannot go on, or ""."""
@@ -210,6 +205,15 @@ class UnlearningRun:
         sides = [_cycled(side, self.settings.batch, draw) for side in (self.forget, self.retain)]
         for _ in range(many):
             yield next(sides[0]), next(sides[1])
+
+
+def _ended(
+    attempt: Attempt, step: int, left: Snapshot, stopped: str, *, reached: bool = False
+) -> Attempt:
+    """With what is kept of it."""
+    attempt.path[step] = left
+    attempt.log = replace(attempt.log, step=step, stopped=stopped, reached=reached)
+    return attempt
 
 
 def _cycled(texts: Sequence[Text], size: int, draw: torch.Generator) -> Iterator[list[Text]]:

@@ -68,15 +68,15 @@ class TrainingState:
 
     def keep(
         self,
-        rate: float,
-        step: int,
         trained: TrainedWeights,
         adam: torch.optim.Optimizer,
         attempt: Attempt,
+        step: int,
     ) -> None:
         """Keep a training before a step; each file appears whole."""
         from safetensors.torch import save_file
 
+        rate = attempt.log.rate
         for number, snapshot in attempt.path.items():
             file = self._path(rate, number)
             if not file.is_file():

@@ -174,7 +174,7 @@ def test_the_smallest_rate_that_reaches_is_taken(knowing, forget, retain):
     done = unlearn(knowing, "ga", forget, retain, Settings(aim, steps=4, rates=(0.2, 0.001, 0.05)))
     assert done.log.reached
     assert done.log.rate == 0.05
-    assert done.log.notes == ("At a rate of 0.001: 2 steps were a quarter of the way at most.",)
+    assert done.log.notes == ("At a rate of 0.001: 2 steps were less than a quarter of the way.",)
     none = unlearn(knowing, "ga", forget, retain, Settings(aim, steps=2, rates=(0.001, 0.002)))
     assert not none.log.reached
     assert (none.log.rate, none.log.step) == (0.002, 2)
@@ -203,6 +203,8 @@ def test_a_model_that_breaks_is_given_up_and_the_step_before_kept(knowing, forge
     assert all(r <= guess for r in done.log.retain[:-1])
     assert done.log.step == done.log.steps - 1
     assert nats_on(knowing, done, retain) == pytest.approx(done.log.retain[-2], abs=1e-3)
+    left = pytest.approx(nats_on(knowing, done, forget), abs=1e-3)
+    assert done.log.whole[-1] == (done.log.step, left)
 
 
 def test_a_loss_that_is_no_number_ends_it(knowing, forget, monkeypatch):
