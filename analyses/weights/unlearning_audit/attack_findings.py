@@ -8,7 +8,7 @@ from analyses.weights.unlearning_audit import constants as c
 from analyses.weights.unlearning_audit import verdicts as v
 from analyses.weights.unlearning_audit.attacks import OWN, RELATED, UNRELATED
 from workbench.result import Finding, Result
-from workbench.wording import counted
+from workbench.wording import counted, percent
 
 
 def add_attacks(result: Result) -> None:
@@ -67,11 +67,13 @@ def _rounded(result: Result) -> None:
     undone = ""
     if "codes" in result.tables:
         four = result.tables["codes"]
-        four = four[four["bits"] == four["bits"].min()].dropna(subset=["undone"])
+        four = four[four["bits"] == four["bits"].min()].dropna(subset=["left"])
         if len(four):
-            undone = " Of the weights that were changed, 4 bits round back: " + ", ".join(
-                f"{r.model} {100 * r.undone:.0f} %" for r in four.itertuples()
-            ) + "."  # fmt: skip
+            undone = (
+                " Had the original been of 4 bits itself, so much of the change would be left: "
+                + ", ".join(f"{r.model} {percent(r.left)}" for r in four.itertuples())
+                + "."
+            )
     null = ", less what it does to the reference" if reference else ""
     result.add(
         Finding(

@@ -134,6 +134,7 @@ def codes(original: Subject, subjects: Sequence[Subject]) -> pd.DataFrame:
                     "bits": bits,
                     "changed": changed / int(found["weights"].sum()),
                     "undone": int(found["undone"].sum()) / changed if changed else np.nan,
+                    "left": found["left"].sum() / found["squared"].sum() if changed else np.nan,
                 }
             )
     return pd.DataFrame(rows)
@@ -216,7 +217,7 @@ def recovery(rows: pd.DataFrame, reference: str | None) -> pd.DataFrame:
 
 
 def _gains(rows: pd.DataFrame) -> pd.Series:
-    """AuditPassage -> area under what relearning adds, over ln(1 + step), as a mean in points."""
+    """Passage -> area under what relearning adds, over ln(1 + step), as a mean in points."""
     wide = rows.pivot_table(index="passage", columns="step", values="exact")
     axis = np.log1p(wide.columns.to_numpy(float))
     added = wide.sub(wide[wide.columns[0]], axis=0)

@@ -20,7 +20,7 @@ from analyses.weights.unlearning_audit.memorized import reads, strength
 from analyses.weights.unlearning_audit.questions import AuditQuestion, ask_all, rouge_l
 from analyses.weights.unlearning_audit.sets import AuditPassage, Sets
 from hooks.generation import continued
-from hooks.unlearning.texts import Text
+from hooks.unlearning.texts import Text, nats_of_all
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -33,6 +33,15 @@ GENERATED = (c.FORGET, c.KEPT)
 """The sets whose passages are continued; of the others one pass says enough."""
 
 Row = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class _Continued:
+    """What a model says, what is true, and what it says as tokens behind those it was given."""
+
+    says: str
+    true: str
+    text: Text
 
 
 def passages(model: InstrumentedModel, sets: Sets, prefix: int, subject: str) -> list[Row]:
@@ -56,11 +65,25 @@ def passages(model: InstrumentedModel, sets: Sets, prefix: int, subject: str) ->
                     "exact": float(hit.mean()),
                     "strength": strength(hit),
                     "min_k": lowest(log_p, c.SHARE),
-                    "verbatim": np.nan if words is None else rouge_l(*words),
-                    "says": "" if words is None else words[0],
+                    "verbatim": np.nan if words is None else rouge_l(words.says, words.true),
+                    "says": "" if words is None else words.says,
+                    "fluency": None if words is None else words.text,
                 }
             )
     return rows
+
+
+def judge(model: InstrumentedModel, rows: Sequence[Row]) -> None:
+    """Put into the rows how unlikely each continuation is to this model, nats per token: that of
+    a model which lost its language is unlikely to any other (seamlessness, Gandikota et al. 2024).
+    """
+    said = [row for row in rows if row["fluency"] is not None]
+    found = nats_of_all(model, [row["fluency"] for row in said])
+    for row, nats in zip(said, found.tolist(), strict=True):
+        row["fluency"] = nats
+    for row in rows:
+        if row["fluency"] is None:
+            row["fluency"] = np.nan
 
 
 @torch.no_grad()
@@ -84,9 +107,9 @@ def lowest(log_p: np.ndarray, share: float) -> float:
 
 def _continued(
     model: InstrumentedModel, passages_: Sequence[AuditPassage], prefix: int
-) -> list[tuple[str, str]]:
-    """(what greedy decoding says behind the beginning, what is true) of each."""
-    found = [("", "")] * len(passages_)
+) -> list[_Continued]:
+    """What greedy decoding says behind the beginning of each."""
+    found: dict[int, _Continued] = {}
     groups: dict[tuple[int, int], list[int]] = {}
     for n, passage in enumerate(passages_):
         given = min(
@@ -99,8 +122,9 @@ def _continued(
         said = continued(model, prompts, most, ends=()).tolist()
         for n, own, ids in zip(chosen, said, rows, strict=True):
             true = list(ids[given : given + most])
-            found[n] = model.text.decode_continuation(own), model.text.decode_continuation(true)
-    return found
+            says, is_true = (model.text.decode_continuation(each) for each in (own, true))
+            found[n] = _Continued(says, is_true, Text((*ids[:given], *own), given))
+    return [found[n] for n in range(len(passages_))]
 
 
 def answers(
@@ -177,6 +201,9 @@ CRITERIA = {
     "model_utility": Criterion("model utility", "Harmonic mean of probability, ROUGE-L and truth"
                                " ratio on questions about passages to keep (TOFU, of which only the"
                                " retained third is to be had here).", "", "high"),
+    "fluency": Criterion("fluency (nats)", "How unlikely the continuations of the passages to"
+                         " forget are to the reference: a model that lost its language says what"
+                         " no other would (ELM's seamlessness).", "nats per token", "low"),
     "neutral": Criterion("neutral loss (nats)", "Loss on prose that no training read.",
                          "nats per token", "low"),
 }  # fmt: skip
@@ -250,6 +277,7 @@ def _of_passages(rows: pd.DataFrame) -> dict[str, Value]:
         "strength": _mean(forget["strength"], 100),
         "nats": _mean(forget["nats"], share=False),
         "kept": _mean(of[c.KEPT]["verbatim"], 100),
+        "fluency": _mean(forget["fluency"], share=False),
         "neutral": _mean(of[c.NEUTRAL]["nats"], share=False),
     }
 

@@ -11,7 +11,7 @@ import numpy as np
 from analyses.weights.unlearning_audit import attacks, claims, findings
 from analyses.weights.unlearning_audit import constants as c
 from analyses.weights.unlearning_audit.costs import stages as costs
-from analyses.weights.unlearning_audit.criteria import answers, audit, passages
+from analyses.weights.unlearning_audit.criteria import answers, audit, judge, passages
 from analyses.weights.unlearning_audit.folds import folds
 from analyses.weights.unlearning_audit.further import further
 from analyses.weights.unlearning_audit.methods import Forgetting, aim_of, forget
@@ -171,6 +171,9 @@ def _measure(result: Result, own: Audit, progress: Progress) -> None:
         with subject.on() as model:
             rows += passages(model, own.sets, own.params.prefix, subject.name)
             said += answers(model, asked, subject.name)
+    other = own.named(c.REFERENCE, c.ORIGINAL) or own.subjects[0]
+    with other.on() as model:
+        judge(model, rows)
     result.tables["passages"] = pd.DataFrame(rows)
     if said:
         result.tables["answers"] = pd.DataFrame(said)

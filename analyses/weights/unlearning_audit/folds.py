@@ -129,7 +129,7 @@ def _rows(
     import pandas as pd
 
     table = audit(
-        pd.DataFrame([*measured, *stage.beside]),
+        pd.DataFrame([*measured, *stage.beside]).assign(fluency=float("nan")),
         pd.DataFrame(),
         c.REFERENCE if stage.beside else None,
         stage.seed,

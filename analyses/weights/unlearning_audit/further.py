@@ -118,9 +118,14 @@ def further(
 def _probes(own: Audit, progress: Progress) -> pd.DataFrame:
     def of(subject: Subject, part: Progress) -> pd.DataFrame:
         with subject.on() as model:
-            unseen = own.sets.texts(c.UNSEEN)[:_PROBED]
+            forget, unseen = own.sets[c.FORGET], own.sets[c.UNSEEN][:_PROBED]
             return probe(
-                model, own.sets.texts(c.FORGET), unseen, seed=own.params.seed, progress=part
+                model,
+                [p.text for p in forget],
+                [p.text for p in unseen],
+                kinds=[p.kind for p in (*forget, *unseen)],
+                seed=own.params.seed,
+                progress=part,
             )
 
     import pandas as pd

@@ -92,7 +92,7 @@ def questions_of(
 
 
 def _fields(passages: Sequence[AuditPassage]) -> dict[str, dict[str, tuple[str, str]]]:
-    """AuditPassage -> field -> (question, answer), of those that are biographies."""
+    """Passage -> field -> (question, answer), of those that are biographies."""
     found: dict[str, dict[str, tuple[str, str]]] = {}
     for passage in passages:
         named = re.match(r"(\w+) (\w+), an? \w+, was born on ", passage.string)

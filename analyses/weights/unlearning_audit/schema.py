@@ -48,6 +48,8 @@ SCHEMA = Schema(
               " that was read.", "nats"),
             C("verbatim", "ROUGE-L F1 of the greedy continuation with the true one, 0 to 1."),
             C("says", "The greedy continuation."),
+            C("fluency", "How unlikely that is to the reference (to the original, where there is"
+              " none).", "nats per token"),
         ]),
         TableSchema("answers", "Every question in every model.", [
             _MODEL,
@@ -126,6 +128,8 @@ SCHEMA = Schema(
             C("bits", "Bits of a weight."),
             C("changed", "Share of the weights that unlearning changed at all."),
             C("undone", "Share of those that are rounded to the same value as before."),
+            C("left", "Share of the change (squared) that rounding leaves, were the original"
+              " rounded too: weights that are rounded to another value move a whole step."),
         ]),
         TableSchema("sampling", "What sampling brings out.", [
             _MODEL,

@@ -107,7 +107,7 @@ def test_forget_quality_is_a_plain_test_of_truth_ratios():
     )  # fmt: skip
     none = pd.DataFrame(
         {"model": list(ratios), "set": c.FORGET, "passage": "a", "exact": 0.5, "nats": 1.0,
-         "strength": 0.1, "min_k": -1.0, "verbatim": 0.2}
+         "strength": 0.1, "min_k": -1.0, "verbatim": 0.2, "fluency": 1.0}
     )  # fmt: skip
     table = criteria.audit(none, asked, c.REFERENCE, 0).set_index(["model", "criterion"])["value"]
     plain = ks_2samp(ratios["one"], ratios[c.REFERENCE])
