@@ -39,9 +39,11 @@ if TYPE_CHECKING:
 
 LARGEST = 20_000_000
 """Parameters of a model whose matrices are trained themselves."""
-RATES, RATES_OF_LARGE = (0.003, 0.01, 0.03, 0.1), (1e-4, 3e-4, 1e-3, 3e-3, 1e-2)
+RATES, RATES_OF_LARGE = (0.003, 0.01, 0.03), (1e-4, 3e-4, 1e-3, 3e-3)
 """What is tried where no rates are named. Steps of all weights add up along the width and the depth
-of a model: SmolLM2-135M forgot two sentences in two steps at 0.001.
+of a model: SmolLM2-135M forgot two sentences in two steps at 0.001. In the organism's 2 M weights
+every method but UNDIAL comes to the loss of unseen text at these rates; at 0.1 UNDIAL does too, by
+breaking the model in two steps.
 """
 Watch = Callable[[int, "InstrumentedModel"], None]
 
