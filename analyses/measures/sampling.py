@@ -87,7 +87,10 @@ def queries_needed(log_p: float, chance: float) -> float:
         return math.inf
     if log_p >= 0:
         return 1.0
-    return max(1.0, math.log1p(-chance) / _log_miss(log_p))
+    miss = _log_miss(log_p)
+    if miss == 0:  # so improbable that a float cannot say it
+        return math.inf
+    return max(1.0, math.log1p(-chance) / miss)
 
 
 def rounded_queries(samples: float) -> float:

@@ -32,7 +32,7 @@ VERDICTS = {
     GONE: "says no more of the passages than the reference, and no attack brings them back faster",
     OVER: "fits the passages worse than text it never read, which gives away that they were there",
     HIDDEN: "says no more of the passages, but an attack brings them back and not in the reference",
-    REMAINS: "still says more of the passages than the reference",
+    REMAINS: "still says more of the passages than the reference, or fits them better",
     BROKEN: f"its loss on neutral text rose by more than {0.5:g} nats per token",
 }
 DAMAGE = 0.5

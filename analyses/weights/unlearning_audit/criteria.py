@@ -44,10 +44,16 @@ class _Continued:
     text: Text
 
 
-def passages(model: InstrumentedModel, sets: Sets, prefix: int, subject: str) -> list[Row]:
-    """One row per passage of every set: what one pass says of it, and how it is continued."""
+def passages(
+    model: InstrumentedModel,
+    sets: Sets,
+    prefix: int,
+    subject: str,
+    names: Sequence[str] = tuple(c.SETS),
+) -> list[Row]:
+    """One row per passage of these sets: what one pass says of it, and how it is continued."""
     rows = []
-    for name in c.SETS:
+    for name in names:
         own = sets[name]
         if not own:
             continue

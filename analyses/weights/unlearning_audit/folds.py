@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 AT_ONCE, IN_TURN = "at once", "one after another"
 MEASURED = ("verbatim", "exact", "leak", "kept", "neutral")
 """Criteria of this part."""
+_SETS = (c.FORGET, c.KEPT, c.UNSEEN, c.NEUTRAL)
 
 
 def folds(
@@ -59,7 +60,7 @@ def folds(
             if stage.folds != asked.forgotten:
                 again = _again(model, params, stage, one, stage.sets.texts(c.FORGET), own)
             with again.done.applied(model):
-                measured = passages(model, stage.sets, params.prefix, one.title)
+                measured = passages(model, stage.sets, params.prefix, one.title, _SETS)
             rows += _rows(stage, measured, one.title, AT_ONCE, reached=again.done.log.reached)
         with ExitStack() as stack:
             for at, stage in enumerate(plan):
@@ -67,7 +68,7 @@ def folds(
                 own(0.0, f"{one.title}: fold {stage.folds} of {many} after the others")
                 again = _again(model, params, stage, one, stage.new, own)
                 stack.enter_context(again.done.applied(model))
-                measured = passages(model, stage.sets, params.prefix, one.title)
+                measured = passages(model, stage.sets, params.prefix, one.title, _SETS)
                 rows += _rows(stage, measured, one.title, IN_TURN, reached=again.done.log.reached)
     return pd.DataFrame(rows)
 
@@ -96,7 +97,7 @@ def _stage(model: InstrumentedModel, params: Params, many: int, own: dict[str, S
     beside: list[dict[str, Any]] = []
     if reference is not None:
         with reference.on() as other:
-            beside = passages(other, sets, params.prefix, c.REFERENCE)
+            beside = passages(other, sets, params.prefix, c.REFERENCE, _SETS)
     return _Stage(many, sets, aim, beside, params.seed)
 
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from analyses.weights.unlearning_audit import constants as c
 from analyses.weights.unlearning_audit.memorized import exact_memorization
 from analyses.weights.unlearning_audit.sets import Sets
-from hooks.unlearning import METHODS, Concept, Settings, Unlearned, unlearn
+from hooks.unlearning import METHODS, Settings, Unlearned, unlearn
 from hooks.unlearning.texts import Text, nats_of_all
 
 if TYPE_CHECKING:
@@ -19,11 +19,6 @@ if TYPE_CHECKING:
     from hooks.model import InstrumentedModel
     from workbench.progress import Progress
 
-RATES = (0.01, 0.03, 0.1)
-"""Sizes of a step that are tried, in standard deviations of a matrix. Smaller ones get there in
-hundreds of steps, if at all.
-"""
-_WRITERS = 4  # passages that stand for somebody who knows, and as many for one who does not
 WATCHED = (c.FORGET, c.KEPT, c.NEUTRAL)
 """Sets that are measured on the path."""
 
@@ -81,17 +76,11 @@ def forget(
     """Forget the set's passages until their loss reaches `aim`.
 
     Args:
-        rates: what is tried; None is `RATES`.
+        rates: what is tried; None is the library's.
         only: of the passages to forget, these; None is all.
         watched: measure on the way.
     """
-    settings = Settings(
-        aim,
-        steps,
-        RATES if rates is None else tuple(rates),
-        seed=seed,
-        concept=_concept(model, sets) if method == "elm" else None,
-    )
+    settings = Settings(aim, steps, None if rates is None else tuple(rates), seed=seed)
     path: list[dict[str, Any]] = []
     title = METHODS[method].label
 
@@ -115,13 +104,3 @@ def forget(
         watch=watch if watched else None,
     )
     return Forgetting(title, done, time.monotonic() - started, path)
-
-
-def _concept(model: InstrumentedModel, sets: Sets) -> Concept:
-    """ELM's two writers, for models that follow no instruction: somebody who has just read passages
-    to forget, and somebody who has read others of the same kind.
-    """
-    known, unknown = (
-        tuple(f"{p.string}\n\n" for p in sets[name][:_WRITERS]) for name in (c.FORGET, c.UNSEEN)
-    )
-    return Concept(known, unknown or tuple(f"{p.string}\n\n" for p in sets[c.NEUTRAL][:_WRITERS]))

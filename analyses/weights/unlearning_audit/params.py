@@ -72,7 +72,7 @@ class Params(BaseModel, frozen=True, extra="forbid"):
     prefix: int = Field(
         32, ge=1, le=1024, description="Tokens that are given before a passage is asked for"
     )
-    steps: int = Field(40, ge=1, le=2000, description="Steps that a method may take, at most")
+    steps: int = Field(60, ge=1, le=2000, description="Steps that a method may take, at most")
     relearning_steps: int = Field(16, ge=1, le=1000, description="Steps of relearning")
     seed: int = Field(0, ge=0, le=2**31 - 1, description="Seed of sets, orders and random changes")
 

@@ -70,9 +70,10 @@ def references(model: InstrumentedModel, folds: int) -> dict[str, str]:
     home = organisms.home_of(model.module)
     if home is None or home != organisms.folder_of(f"{organisms.PREFIX}planted"):
         return {}
-    own = [r for r in retrained.REFERENCES if r.folds == folds]
-    names = (c.REFERENCE, c.SECOND)
-    return {
-        name: f"{organisms.PREFIX}{reference.name}"
-        for name, reference in zip(names, own, strict=False)
-    }
+    own = [
+        f"{organisms.PREFIX}{reference.name}"
+        for reference in retrained.REFERENCES
+        if reference.folds == folds
+    ]
+    there = [name for name in own if name in organisms.shipped()]
+    return dict(zip((c.REFERENCE, c.SECOND), there, strict=False))

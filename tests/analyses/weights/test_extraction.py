@@ -115,6 +115,7 @@ def test_tries_and_hit_undo_each_other(log_p: float, chance: float) -> None:
 
 def test_what_never_or_always_comes() -> None:
     assert queries_needed(-math.inf, 0.5) == math.inf
+    assert queries_needed(-800.0, 0.5) == math.inf  # e to that power is 0 as a float
     assert extraction_probability(-math.inf, 10**9) == 0
     assert queries_needed(0.0, 0.9) == 1
     assert extraction_probability(0.0, 1) == 1

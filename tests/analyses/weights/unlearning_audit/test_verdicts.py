@@ -110,6 +110,11 @@ def test_what_fits_worse_than_unread_text_is_forgotten_too_much():
     assert verdict(found).verdict == c.OVER
 
 
+def test_what_still_fits_better_than_unread_text_is_not_forgotten():
+    found = result(BASE | {"method": 0.38}, leak=(-40.0, -55.0, -25.0))
+    assert verdict(found).verdict == c.REMAINS
+
+
 def test_without_a_reference_passages_never_read_stand_in_its_place():
     models = {c.ORIGINAL: 0.7, "method": 0.3}
     assert verdict(result(models)).verdict == c.GONE
