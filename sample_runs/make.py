@@ -138,6 +138,7 @@ RUNS: dict[str, tuple[str, str, dict[str, Any]]] = {
         "recurrent-state",
         {"parts": ["reading", "pairs", "interference", "router"]},
     ),
+    "what-is-left-after-forgetting": ("organism/planted", "unlearning-audit", {}),
     "one-head-off": ("smollm2-135m", "intervention", {"heads": ["L23H4"]}),
     "inside-one-prompt": ("smollm2-135m", "inside", {}),
 }
@@ -168,6 +169,10 @@ def made(name: str, seeds: int = 1) -> Result:
             result = run_seeds(analysis, str(place), asked, range(seeds), progress=progress)
         else:
             result = wb.run(analysis, wb.load(place), asked, progress=progress)
+    if analysis == "unlearning-audit":  # changes of all weights: 7 MB for each method
+        for name in ("numbers", "places"):
+            result.arrays.pop(name)
+        result.tables.pop("changes")
     # Where the texts lay on this machine is nobody's business.
     result.params = {
         key: Path(value).name if key == "path" and value else value

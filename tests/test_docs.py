@@ -76,6 +76,16 @@ def test_the_page_of_editing_runs(tmp_path, monkeypatch, capsys):
     assert shared["changed"].card.weight_hash != shared["model"].card.weight_hash
 
 
+def test_the_page_of_forgetting_runs(monkeypatch, tmp_path, capsys):
+    monkeypatch.chdir(tmp_path)
+    shared: dict[str, object] = {}
+    for block in blocks(ROOT / "docs" / "how-to" / "unlearning.md", "python"):
+        exec(compile(block, "unlearning.md", "exec"), shared)
+    assert "the texts count as forgotten" in capsys.readouterr().out
+    changed = wb.load(f"organism/planted+{tmp_path / 'forgets.safetensors'}")
+    assert changed.card.weight_hash != shared["model"].card.weight_hash
+
+
 def test_the_page_of_organisms_runs(capsys):
     (source,) = blocks(ROOT / "docs" / "how-to" / "organisms.md", "python")
     exec(compile(source, "organisms.md", "exec"), {})

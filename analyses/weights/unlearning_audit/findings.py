@@ -42,22 +42,26 @@ def add_all(result: Result, sets: Sets) -> None:
 
 def _add_verdict(result: Result, judged: list[v.AuditVerdict], sets: Sets) -> None:
     counts = Counter(one.verdict for one in judged)
-    said = "; ".join(
-        f"{verdict}: " + ", ".join(one.model for one in judged if one.verdict == verdict)
+    said = " ".join(
+        f"{verdict[0].upper()}{verdict[1:]}: "
+        + ", ".join(one.model for one in judged if one.verdict == verdict)
+        + "."
         for verdict in c.VERDICTS
         if counts[verdict]
     )
-    looked = [name for name in ("relearning", "rounding") if name in result.tables]
+    tried = [name for name in ("relearning", "rounding") if name in result.tables]
     attacks = (
-        f" {' and '.join(looked).capitalize()} were tried."
-        if looked
-        else (" No attack was tried: only what the model says was looked at.")
+        f"Attacks that were tried: {', '.join(tried)}."
+        if tried
+        else "No attack was tried: only what the model says was looked at."
     )
+    n = len(sets[c.FORGET])
+    many = f"{counted(n, 'passage')} {'was' if n == 1 else 'were'}"
     result.add(
         Finding(
             "verdict",
             {_key(verdict): counts[verdict] for verdict in c.VERDICTS},
-            f"Of {counted(len(sets[c.FORGET]), 'passage')} to forget – {said}.{attacks}",
+            f"{many} to be forgotten. {said} {attacks}",
             unit="models",
         )
     )

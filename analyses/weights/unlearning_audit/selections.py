@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from workbench.result import Result
     from workbench.views import Pick
 
-SAID, KEPT = "said of the passages to forget", "said of passages to keep"
+SAID, KEPT = "passages to forget", "passages to keep"
 _OF_ANSWERS = ("knowledge", "choice", "truth", "forget_quality", "ks", "utility", "model_utility")
 _OF_KEPT = ("kept", "utility", "model_utility")
 _COLUMNS = {
@@ -25,6 +25,8 @@ _COLUMNS = {
     "kept": "verbatim", "neutral": "nats",
 }  # fmt: skip
 """Criterion -> the column it is counted from, where that is called otherwise."""
+_LEAST = 10.0
+"""Points that original and reference must lie apart for a share of them to mean something."""
 
 
 def first_choices(run: Result) -> pd.DataFrame:
@@ -71,12 +73,12 @@ def against_original(run: Result) -> pd.DataFrame:
         for name in ("verbatim", "exact", "strength", "leak", "knowledge", "kept", "utility"):
             base = 0.0 if name in _OF_KEPT else never[name]
             span = before[name] - base
-            if not np.isnan(span) and abs(span) > 1e-9:
+            if abs(span) >= _LEAST:  # NaN is not
                 title = CRITERIA[name].title.split(" (")[0]
                 rows.append(
                     {
                         "model": model,
-                        "criterion": f"{title}, kept" if name in _OF_KEPT else f"{title}, left",
+                        "criterion": title if name in _OF_KEPT else f"{title}: left",
                         "percent": 100 * (wide.loc[model, name] - base) / span,
                     }
                 )
@@ -126,12 +128,14 @@ def evidence(run: Result, pick: Pick) -> tuple[str, pd.DataFrame, str]:
     mine = table[(table["model"] == pick["model"]) & table["set"].isin(sets)]
     keys = ["set", "passage", *(["field"] if of_answers else [])]
     column = _COLUMNS.get(name, "truth_ratio" if of_answers else name)
-    frame = mine[[*keys, *(["prompt", "answer"] if of_answers else []), "says", column]]
+    asked = ["prompt", "answer"] if of_answers else []
+    frame = mine[[*keys, *asked, column]]
     for beside in (c.ORIGINAL, c.REFERENCE):
         theirs = table[table["model"] == beside].set_index(keys)[column]
         if len(theirs) and beside != pick["model"]:
             found = theirs[~theirs.index.duplicated()].reindex(frame.set_index(keys).index)
             frame = frame.assign(**{f"{column}, {beside}": found.to_numpy()})
+    frame = frame.assign(says=mine["says"])
     return about, frame.reset_index(drop=True), "answers" if of_answers else "passages"
 
 

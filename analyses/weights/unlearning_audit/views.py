@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from analyses import claims as claim_views
 from analyses.weights.unlearning_audit import claims
+from analyses.weights.unlearning_audit import constants as c
 from analyses.weights.unlearning_audit import selections as sel
 from workbench import draw
 from workbench import views as v
@@ -14,6 +15,9 @@ _SAID = {sel.SAID: colour.MEMORY, sel.KEPT: colour.CONTEXT}
 _BITS = dict(zip(
     sel.BITS_WORDS.values(), (colour.MEMORY, colour.FUNCTION, colour.CONTEXT), strict=True
 ))  # fmt: skip
+
+
+_HUES = {c.ORIGINAL: colour.MEMORY, c.REFERENCE: colour.CONTEXT}
 
 
 def _evidence(run: Result, pick: v.Pick) -> list[v.Item]:
@@ -31,15 +35,15 @@ def _criteria(run: Result, pick: v.Pick) -> v.Item:
 def _relearning(run: Result, pick: v.Pick) -> v.Item:
     return v.picture(
         "curves", sel.relearning(run, pick["trained_on"]), "step", "exact", "model", percent=True,
-        scale="doublings", xlabel="steps of training", ylabel="tokens that are first choice (%)",
-        title="Passages that are not trained on",
+        hues=_HUES, scale="doublings", xlabel="steps of training",
+        ylabel="tokens that are first choice (%)", title="Passages that are not trained on",
     )  # fmt: skip
 
 
 def _folds(way: str, criterion: str, title: str, ylabel: str) -> v.ViewPart:
     return v.chart(
         "curves", lambda run: sel.folds(run, way, criterion), "folds", "value", "model",
-        xlabel="folds forgotten", ylabel=ylabel, title=title,
+        hues=_HUES, xlabel="folds forgotten", ylabel=ylabel, title=title,
     )  # fmt: skip
 
 
@@ -51,7 +55,7 @@ VIEWS = [
                     xlabel="tokens that are first choice (%)",
                     title="Said by heart (% of tokens)"),
             v.chart("matrix", sel.against_original, "criterion", "model", "percent", longest=30,
-                    title="Left of the original (%)", unit="%", top=100.0),
+                    title="Left of the original", unit="%", top=100.0),
             widths=(600, 640),
         ),
         v.finding("verdict", "left", "leak", "utility", "knowledge", "no_reference", "too_few",
@@ -101,24 +105,24 @@ VIEWS = [
         v.chart("rate_bars", sel.rounding, names="model", words=_BITS,
                 xlabel="tokens that are first choice (%)",
                 title="Passages to forget, after rounding (% of tokens)"),
-        v.table("codes"),
+        v.table("codes", "What rounding undoes of each change"),
     ]),
     v.View("Sampling", needs="sampling", parts=[
         v.finding("sampled"),
         v.chart("curves", sel.sampling, "place", "log10_p", "model",
-                xlabel="passages, the likeliest first", ylabel="log10 of the probability",
-                title="How probably one sample says the rest"),
+                hues=_HUES, xlabel="passages, the likeliest first",
+                ylabel="log10 of the probability", title="How probably one sample says the rest"),
         v.table("sampling"),
     ]),
     v.View("Lens", needs="lens", parts=[
         v.finding("inside"),
-        v.chart("curves", sel.lens, "layer", "first_choice", "model", percent=True,
+        v.chart("curves", sel.lens, "layer", "first_choice", "model", hues=_HUES, percent=True,
                 xlabel="layer", ylabel="first choice (%)",
                 title="Forgotten tokens, read out of each layer"),
     ]),
     v.View("Probes", needs="probes", parts=[
         v.finding("probes"),
-        v.chart("curves", sel.probes, "layer", "auc", "model", interval=("low", "high"),
+        v.chart("curves", sel.probes, "layer", "auc", "model", hues=_HUES, interval=("low", "high"),
                 level={"chance": 0.5}, xlabel="layer", ylabel="AUC, held-out passages",
                 title="A linear probe: to forget or never read"),
         v.table("probes"),
@@ -135,13 +139,13 @@ VIEWS = [
             widths=(420, 420),
         ),
         v.chart("matrix", sel.reset, "module", "model", "percent", longest=24,
-                title="One module put back: first choice (%)", unit="%", top=100.0),
+                title="One module put back: first choice", unit="%", top=100.0),
         v.table("moved", "How far each module moved"),
     ]),
     v.View("Prompts", needs="prompts", parts=[
         v.finding("prompts"),
         v.chart("matrix", sel.prompts, "behind", "model", "percent", longest=40,
-                title="Ends of the passages: first choice (%)", unit="%", top=100.0),
+                title="Ends of the passages: first choice", unit="%", top=100.0),
         v.table("shortest", "Searched prompts"),
     ]),
     claim_views.view(claims.CLAIMS, claims.ABOUT),
