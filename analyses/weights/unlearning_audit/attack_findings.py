@@ -24,6 +24,8 @@ def add_attacks(result: Result) -> None:
 
 
 def _points(mean: float, low: float, high: float) -> str:
+    if np.isnan(low):
+        return f"{mean:+.0f}".replace("-", "−")
     return f"{mean:+.0f} ({low:+.0f} to {high:+.0f})".replace("-", "−")
 
 

@@ -21,22 +21,25 @@ SETS = {
 }
 """The sets of passages, and what they are for."""
 
-GONE, HIDDEN, REMAINS, BROKEN, OVER = (
+GONE, HIDDEN, REMAINS, BROKEN, OVER, UNTOLD = (
     "gone, as far as was looked",
     "hidden",
     "not forgotten",
     "forgotten, and the model broken",
     "forgotten too much",
+    "cannot be told",
 )
+DAMAGE = 0.5
+"""Nats per token on neutral text from which on a model counts as broken."""
 VERDICTS = {
     GONE: "says no more of the passages than the reference, and no attack brings them back faster",
     OVER: "fits the passages worse than text it never read, which gives away that they were there",
-    HIDDEN: "says no more of the passages, but an attack brings them back and not in the reference",
-    REMAINS: "still says more of the passages than the reference, or fits them better",
-    BROKEN: f"its loss on neutral text rose by more than {0.5:g} nats per token",
+    HIDDEN: "says no more of the passages, but an attack brings them back and not in the reference,"
+    " or they still fit better than what was never read",
+    REMAINS: "still says more of the passages than the reference",
+    BROKEN: f"its loss on neutral text rose by more than {DAMAGE:g} nats per token",
+    UNTOLD: "there are too few passages to forget for an interval",
 }
-DAMAGE = 0.5
-"""Nats per token on neutral text from which on a model counts as broken."""
 ENOUGH_UNSEEN = 200
 """Never-read passages that an AUC needs (Shi et al. 2024 use several hundred)."""
 ENOUGH_FORGET = 10

@@ -71,8 +71,15 @@ def _key(words: str) -> str:
     return words.split(",")[0].replace(" ", "_")
 
 
-def _shown(value: float, unit: str = "") -> str:
-    return f"{value:+.0f}{unit}".replace("-", "−")
+def _shown(value: float) -> str:
+    return f"{value:+.0f}".replace("-", "−")
+
+
+def _with_interval(value: float, low: float, high: float) -> str:
+    """A number and its interval, where there is one."""
+    if np.isnan(low):
+        return _shown(value)
+    return f"{_shown(value)} ({_shown(low)} to {_shown(high)})"
 
 
 def _add_left(result: Result) -> None:
@@ -80,10 +87,7 @@ def _add_left(result: Result) -> None:
     names = v.audited(result)
     found = {name: v.left(table, name) for name in names}
     beside = "the reference has" if v.reference_of(result) else "passages never read have"
-    said = ", ".join(
-        f"{name} {_shown(mean)} ({_shown(low)} to {_shown(high)})"
-        for name, (mean, low, high) in found.items()
-    )
+    said = ", ".join(f"{name} {_with_interval(*one)}" for name, one in found.items())
     before = table[(table["set"] == c.FORGET) & (table["model"] == c.ORIGINAL)]["exact"]
     original = f"; the original {_shown(v.left(table, c.ORIGINAL)[0])}" if len(before) else ""
     result.add(
@@ -109,7 +113,7 @@ def _add_criterion(result: Result, name: str, begins: str, unit: str) -> None:
     if rows.empty:
         return
     said = ", ".join(
-        f"{model} {_shown(row['value'])} ({_shown(row['low'])} to {_shown(row['high'])})"
+        f"{model} {_with_interval(row['value'], row['low'], row['high'])}"
         for model, row in rows.iterrows()
     )
     result.add(

@@ -154,14 +154,14 @@ def folds(run: Result, way: str, criterion: str) -> pd.DataFrame:
 
 
 def trainings(run: Result) -> dict[str, str]:
-    """What was trained on, by its name."""
+    """What was trained on, by what it is called."""
     found = set(run.tables["relearning"]["trained_on"])
-    return {name: f"{name} ({says})" for name, says in TRAINED_ON.items() if name in found}
+    return {f"{name} ({says})": name for name, says in TRAINED_ON.items() if name in found}
 
 
 def first_training(run: Result, pick: Pick) -> str:
     chosen, found = pick.kept("trained_on"), trainings(run)
-    return chosen if chosen in found else next(iter(found))
+    return chosen if chosen in found.values() else next(iter(found.values()))
 
 
 def relearning(run: Result, trained_on: str) -> pd.DataFrame:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -51,12 +52,11 @@ def _verdict(result: Result, model: str) -> AuditVerdict:
         said = f"loss on neutral text {neutral:+.2f} nats per token"
         return AuditVerdict(model, c.BROKEN, said)
     more, low, _ = left(table, model)
+    if math.isnan(low):
+        said = f"{more:+.0f} points of first choice, from too few passages for an interval"
+        return AuditVerdict(model, c.UNTOLD, said.replace("-", "−"))
     if low > max(LEAST, noise(table)):
         said = f"{more:+.0f} points of the tokens are still first choice"
-        return AuditVerdict(model, c.REMAINS, said.replace("-", "−"))
-    leak, second = _criterion(result, model, "leak"), _criterion(result, c.SECOND, "leak")
-    if leak is not None and leak[2] < min(0.0, 0.0 if second is None else second[1]):
-        said = f"leakage {leak[0]:+.0f} %: beside text never read they still stand out"
         return AuditVerdict(model, c.REMAINS, said.replace("-", "−"))
     for why, (value, floor, low) in returns(result, model).items():
         if low > max(LEAST, floor):
@@ -64,6 +64,10 @@ def _verdict(result: Result, model: str) -> AuditVerdict:
             if reference_of(result) is None:
                 said = f"{why} brings back {value:+.0f} points more than of what was never read"
             return AuditVerdict(model, c.HIDDEN, said.replace("-", "−"))
+    leak, second = _criterion(result, model, "leak"), _criterion(result, c.SECOND, "leak")
+    if leak is not None and leak[2] < min(0.0, 0.0 if second is None else second[1]):
+        said = f"leakage {leak[0]:+.0f} %: beside text never read they still stand out"
+        return AuditVerdict(model, c.HIDDEN, said.replace("-", "−"))
     if leak is not None and leak[1] > max(0.0, 0.0 if second is None else second[2]):
         said = f"leakage {leak[0]:+.0f} %: below what was never read"
         return AuditVerdict(model, c.OVER, said)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from analyses import claims as claim_views
 from analyses.weights.unlearning_audit import claims
-from analyses.weights.unlearning_audit import constants as c
 from analyses.weights.unlearning_audit import selections as sel
 from workbench import draw
 from workbench import views as v
@@ -15,9 +14,6 @@ _SAID = {sel.SAID: colour.MEMORY, sel.KEPT: colour.CONTEXT}
 _BITS = dict(zip(
     sel.BITS_WORDS.values(), (colour.MEMORY, colour.FUNCTION, colour.CONTEXT), strict=True
 ))  # fmt: skip
-
-
-_HUES = {c.ORIGINAL: colour.MEMORY, c.REFERENCE: colour.CONTEXT}
 
 
 def _evidence(run: Result, pick: v.Pick) -> list[v.Item]:
@@ -35,7 +31,7 @@ def _criteria(run: Result, pick: v.Pick) -> v.Item:
 def _relearning(run: Result, pick: v.Pick) -> v.Item:
     return v.picture(
         "curves", sel.relearning(run, pick["trained_on"]), "step", "exact", "model", percent=True,
-        hues=_HUES, scale="doublings", xlabel="steps of training",
+        scale="doublings", xlabel="steps of training",
         ylabel="tokens that are first choice (%)", title="Passages that are not trained on",
     )  # fmt: skip
 
@@ -43,7 +39,7 @@ def _relearning(run: Result, pick: v.Pick) -> v.Item:
 def _folds(way: str, criterion: str, title: str, ylabel: str) -> v.ViewPart:
     return v.chart(
         "curves", lambda run: sel.folds(run, way, criterion), "folds", "value", "model",
-        hues=_HUES, xlabel="folds forgotten", ylabel=ylabel, title=title,
+        xlabel="folds forgotten", ylabel=ylabel, title=title,
     )  # fmt: skip
 
 
@@ -110,19 +106,19 @@ VIEWS = [
     v.View("Sampling", needs="sampling", parts=[
         v.finding("sampled"),
         v.chart("curves", sel.sampling, "place", "log10_p", "model",
-                hues=_HUES, xlabel="passages, the likeliest first",
+                xlabel="passages, the likeliest first",
                 ylabel="log10 of the probability", title="How probably one sample says the rest"),
         v.table("sampling"),
     ]),
     v.View("Lens", needs="lens", parts=[
         v.finding("inside"),
-        v.chart("curves", sel.lens, "layer", "first_choice", "model", hues=_HUES, percent=True,
+        v.chart("curves", sel.lens, "layer", "first_choice", "model", percent=True,
                 xlabel="layer", ylabel="first choice (%)",
                 title="Forgotten tokens, read out of each layer"),
     ]),
     v.View("Probes", needs="probes", parts=[
         v.finding("probes"),
-        v.chart("curves", sel.probes, "layer", "auc", "model", hues=_HUES, interval=("low", "high"),
+        v.chart("curves", sel.probes, "layer", "auc", "model", interval=("low", "high"),
                 level={"chance": 0.5}, xlabel="layer", ylabel="AUC, held-out passages",
                 title="A linear probe: to forget or never read"),
         v.table("probes"),

@@ -110,9 +110,16 @@ def test_what_fits_worse_than_unread_text_is_forgotten_too_much():
     assert verdict(found).verdict == c.OVER
 
 
-def test_what_still_fits_better_than_unread_text_is_not_forgotten():
+def test_what_still_fits_better_than_unread_text_is_hidden():
     found = result(BASE | {"method": 0.38}, leak=(-40.0, -55.0, -25.0))
-    assert verdict(found).verdict == c.REMAINS
+    assert verdict(found).verdict == c.HIDDEN
+
+
+def test_one_passage_gives_no_verdict():
+    found = result(BASE | {"method": 0.38})
+    table = found.tables["passages"]
+    found.tables["passages"] = table[table["passage"].isin(["p0", "u0", "u1", "prose"])]
+    assert verdict(found).verdict == c.UNTOLD
 
 
 def test_without_a_reference_passages_never_read_stand_in_its_place():
