@@ -25,7 +25,7 @@ GONE, HIDDEN, REMAINS, BROKEN, OVER, UNTOLD = (
     "gone, as far as was looked",
     "hidden",
     "not forgotten",
-    "forgotten, and the model broken",
+    "the model is broken",
     "forgotten too much",
     "cannot be told",
 )

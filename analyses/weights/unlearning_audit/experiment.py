@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -105,7 +106,11 @@ def run(model: InstrumentedModel, params: Params, progress: Progress) -> Result:
 
 def _beside(model: InstrumentedModel, params: Params, sets: Sets) -> list[Subject]:
     """The original, its references, and what was unlearned elsewhere."""
-    others = [opened(ref, ref, model) for ref in params.unlearned]
+    names = [Path(ref).name for ref in params.unlearned]
+    others = [
+        opened(name if names.count(name) == 1 else ref, ref, model)
+        for name, ref in zip(names, params.unlearned, strict=True)
+    ]
     if params.methods or others:
         found = [Subject(c.ORIGINAL, model)]
     else:

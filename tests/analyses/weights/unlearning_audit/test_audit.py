@@ -113,7 +113,7 @@ def test_models_unlearned_elsewhere_stand_beside_the_original(organism, asked):
         {**asked, "methods": [], "parts": ["criteria"], "unlearned": ["organism/planted-control"],
          "reference": "organism/planted-without-2"},
     )  # fmt: skip
-    names = [c.ORIGINAL, c.REFERENCE, "organism/planted-control"]
+    names = [c.ORIGINAL, c.REFERENCE, "planted-control"]
     assert list(dict.fromkeys(run.tables["passages"]["model"])) == names
     assert list(run.tables["verdicts"]["model"]) == names[2:]
 
