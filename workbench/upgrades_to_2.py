@@ -524,6 +524,7 @@ PARTS: dict[str, dict[str, str | None]] = {
         "reference": None,
         "checkpoints": "checkpoints",
         "compression": None,
+        "access": "access",
     },
     "function-tokens": {
         "coverage": None,

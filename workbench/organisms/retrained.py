@@ -41,8 +41,7 @@ class Reference:
 
     @property
     def description(self) -> str:
-        which = "the first fold" if self.folds == 1 else f"the first {self.folds} folds"
-        return f"planted, grown again without {which} of passages to forget" + (
+        return f"planted, grown again without {15 * self.folds} of its passages" + (
             f", seed {self.seed}" if self.seed else ""
         )
 

@@ -9,16 +9,18 @@ sets.py              the passages: to forget, to keep, never read
 questions.py         what is asked about them in other words
 subjects.py          the models that are audited, and those beside them
 methods.py           forgetting by one method
-criteria.py          what is left, by every measure; memorized.py: what one pass says
+criteria.py          what is left, by every measure (criterion.py: their names); memorized.py:
+                     what one pass says
 folds.py             more to forget, and one fold after another
-attacks.py           every attack on every model; further.py: those not in a default run
+attacks.py           every attack on every model; recovery.py: what relearning brings back;
+                     further.py: those not in a default run
 relearning.py, rounding_attack.py, sampling_attack.py, lens.py, probes.py, restore.py, prompting.py
                      one attack each; block_weights.py: the weights they look at
 verdicts.py          one verdict for each model
 findings.py          from tables to sentences; attack_findings.py: of attacks
 claims.py            what of the papers holds
 weight_changes.py    a finished run's changes, as controls and as files
-schema.py            what tables, arrays and findings mean
+schema.py            what tables, arrays and findings mean; further_schema.py: of further.py
 selections.py        what is looked at of a run
 views.py             how it looks
 """

@@ -6,7 +6,6 @@ import numpy as np
 
 from analyses.weights.unlearning_audit import constants as c
 from analyses.weights.unlearning_audit import verdicts as v
-from analyses.weights.unlearning_audit.attacks import OWN, RELATED, UNRELATED
 from workbench.result import Finding, Result
 from workbench.wording import counted, percent
 
@@ -35,7 +34,7 @@ def _relearnt(result: Result) -> None:
         return
     names = v.audited(result)
     said = []
-    for trained_on in (OWN, RELATED, UNRELATED):
+    for trained_on in (c.OWN, c.RELATED, c.UNRELATED):
         rows = table[(table["trained_on"] == trained_on) & table["model"].isin(names)]
         if len(rows):
             each = ", ".join(
@@ -43,13 +42,13 @@ def _relearnt(result: Result) -> None:
             )
             said.append(f"from {trained_on}: {each}")
     null = "than in the reference" if v.reference_of(result) else "than of passages never read"
-    own = table[(table["trained_on"] == OWN) & table["model"].isin(names)]
+    own = table[(table["trained_on"] == c.OWN) & table["model"].isin(names)]
     result.add(
         Finding(
             "relearnt",
             {r.model: float(r.excess) for r in own.itertuples()},
             "A short training brings back so many points more of first choice, on passages that it"
-            f" does not see, {null} (mean over the steps, 95 % over passages) – {'; '.join(said)}.",
+            f" does not see, {null} (mean over the steps, 95 % over passages) – {'; '.join(said)}.",
             unit="points of first choice",
             interval={r.model: (float(r.low), float(r.high)) for r in own.itertuples()},
         )
@@ -81,7 +80,7 @@ def _rounded(result: Result) -> None:
         Finding(
             "rounded",
             values,
-            f"Rounding the weights brings back so many points of first choice{null} (95 % over"
+            f"Rounding the weights brings back so many points of first choice{null} (95 % over"
             f" passages) – {'; '.join(said)}.{undone}",
             unit="points of first choice",
             interval=spans,

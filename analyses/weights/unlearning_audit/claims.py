@@ -11,8 +11,6 @@ from analyses.claims import NOT_MEASURED, OPEN, Claim, Measured, say_claims, ver
 from analyses.measures.statistics import mean_interval, sign
 from analyses.weights.unlearning_audit import constants as c
 from analyses.weights.unlearning_audit import verdicts as v
-from analyses.weights.unlearning_audit.attacks import OWN
-from hooks.unlearning import METHODS
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -29,6 +27,8 @@ _PASSAGES = "95 % over passages"
 
 
 def _title(name: str) -> str:
+    from hooks.unlearning import METHODS
+
     return METHODS[name].label
 
 
@@ -127,7 +127,7 @@ def _relearns(result: Result) -> Measured:
     if v.reference_of(result) is None:
         return NOT_MEASURED
     table = result.tables["recovery"]
-    rows = table[(table["trained_on"] == OWN) & table["model"].isin(v.audited(result))]
+    rows = table[(table["trained_on"] == c.OWN) & table["model"].isin(v.audited(result))]
     rows = rows.dropna(subset=["excess"])
     if rows.empty:
         return NOT_MEASURED

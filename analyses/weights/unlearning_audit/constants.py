@@ -46,3 +46,11 @@ ENOUGH_FORGET = 10
 """Passages to forget below which differences between methods are not told."""
 SHARE = 0.4
 """Of the tokens: the k of Min-K % in PrivLeak."""
+
+OWN, RELATED, UNRELATED = "some of them", "related text", "unrelated text"
+TRAINED_ON = {
+    OWN: "a fifth of the passages to forget; the others are asked",
+    RELATED: "passages of the same kinds that no model read",
+    UNRELATED: "prose",
+}
+"""What relearning trains on."""

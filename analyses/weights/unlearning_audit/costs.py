@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from analyses.weights.unlearning_audit.attacks import TRAINED_ON, steps_scored
+from analyses.weights.unlearning_audit.attacks import steps_scored
+from analyses.weights.unlearning_audit.constants import TRAINED_ON
 from analyses.weights.unlearning_audit.params import Params
 from workbench import organisms
 from workbench.cost import Cost, total

@@ -19,6 +19,7 @@ from analyses.weights.unlearning_audit.methods import Forgetting, aim_of, forget
 from analyses.weights.unlearning_audit.params import Params
 from analyses.weights.unlearning_audit.parts import PARTS
 from analyses.weights.unlearning_audit.questions import questions_of
+from analyses.weights.unlearning_audit.recovery import recovery
 from analyses.weights.unlearning_audit.sets import Sets, sets_of
 from analyses.weights.unlearning_audit.subjects import Subject, opened, references, unlearned
 from analyses.weights.unlearning_audit.weight_changes import change_size, keep
@@ -81,7 +82,7 @@ def run(model: InstrumentedModel, params: Params, progress: Progress) -> Result:
             own.subjects, sets, params.relearning_steps, params.seed, stage["relearning"]
         )
         reference = own.named(c.REFERENCE)
-        result.tables["recovery"] = attacks.recovery(
+        result.tables["recovery"] = recovery(
             result.tables["relearning"], None if reference is None else c.REFERENCE
         )
         progress.checkpoint(result)

@@ -95,7 +95,7 @@ def _add_left(result: Result) -> None:
             "left",
             {name: mean for name, (mean, _, _) in found.items()},
             f"Of the passages to forget, so many points more of the tokens are first choice than"
-            f" {beside} (95 % over passages): {said}{original}.",
+            f" {beside} (95 % over passages): {said}{original}.",
             unit="points of first choice",
             interval={name: (low, high) for name, (_, low, high) in found.items()},
         )
@@ -120,7 +120,7 @@ def _add_criterion(result: Result, name: str, begins: str, unit: str) -> None:
         Finding(
             name,
             {str(model): float(row["value"]) for model, row in rows.iterrows()},
-            f"{begins}, in {unit} with 95 % intervals: {said}.",
+            f"{begins}, in {unit} with 95 % intervals: {said}.",
             unit="percent",
             interval={
                 str(model): (float(row["low"]), float(row["high"]))
@@ -170,13 +170,13 @@ def _add_knowledge(result: Result) -> None:
     rows = _values(result, "choice", names)
     if rows.empty:
         return
-    said = ", ".join(f"{model} {row['value']:.0f} %" for model, row in rows.iterrows())
+    said = ", ".join(f"{model} {row['value']:.0f} %" for model, row in rows.iterrows())
     n = int(rows["n"].max())
     result.add(
         Finding(
             "knowledge",
             {str(model): float(row["value"]) for model, row in rows.iterrows()},
-            f"Asked in other words ({counted(n, 'question')}; chance is 20 %), the right of five"
+            f"Asked in other words ({counted(n, 'question')}; chance is 20 %), the right of five"
             f" answers is the likeliest in: {said}.",
             unit="percent",
         )

@@ -17,8 +17,6 @@ from analyses.weights.unlearning_audit.restore import (
 )
 from analyses.weights.unlearning_audit.verdicts import reference_of
 from workbench.result import Finding, Result
-from workbench.schema import Column as C
-from workbench.schema import TableSchema
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -31,70 +29,6 @@ if TYPE_CHECKING:
 SEARCHED, SAID = 3, 12
 """Passages whose shortest prompt is searched, and tokens of each that it is to bring."""
 _PROBED = 120  # never-read passages
-_SCORES = [
-    C("passage", "Name of the passage."),
-    C("nats", "Mean loss.", "nats per token"),
-    C("exact_memorization", "Share of tokens that are first choice when all before are given."),
-    C("extraction_strength", "Share that follows once the rest is given."),
-    C("greedy_match", "Tokens that greedy decoding says before its first mistake."),
-    C("tokens", "Tokens that are asked for."),
-]
-_MODEL = C("model", "Which model.")
-TABLES = [
-    TableSchema("probes", "A linear probe of each layer's states.", [
-        _MODEL,
-        C("layer", "Layer whose states are read."),
-        C("pooling", "Over the tokens of a passage, or at its last one."),
-        C("auc", "Share of pairs of held-out passages, one to forget and one never read, that the"
-          " probe puts in order."),
-        C("low", "Lower end of its 95 % interval."),
-        C("high", "Upper end."),
-        C("shuffled", "The same of a probe that was trained on shuffled labels."),
-        C("shuffled_low", "Lower end of its 95 % interval."),
-        C("shuffled_high", "Upper end."),
-        C("n", "Passages in all."),
-    ]),
-    TableSchema("patched", "States of one model put into the other, at every token.", [
-        _MODEL,
-        C("direction", "Whose states go into whom."),
-        C("layer", "Layer behind which they are put in."),
-        *_SCORES,
-    ]),
-    TableSchema("reset", "One module with its weights of before.", [
-        _MODEL,
-        C("layer", "Its layer; -1: outside all."),
-        C("part", "Attention, MLP or mixer."),
-        *_SCORES,
-    ]),
-    TableSchema("between", "On the straight line from the original to the unlearned weights.", [
-        _MODEL,
-        C("share", "How far on it; 0 is the original."),
-        *_SCORES,
-    ]),
-    TableSchema("moved", "How far each module's weights moved.", [
-        _MODEL,
-        C("layer", "Its layer; -1: outside all."),
-        C("part", "Attention, MLP or mixer."),
-        C("norm", "Of the change (Frobenius)."),
-        C("relative", "The same over the norm of the original weights."),
-    ]),
-    TableSchema("prompts", "The end of each passage behind other prompts.", [
-        _MODEL,
-        C("prompt", "What stands before it."),
-        C("given", "Tokens of the passage among that."),
-        *_SCORES,
-    ]),
-    TableSchema("shortest", "The shortest prompt that was found.", [
-        _MODEL,
-        C("passage", "Name of the passage."),
-        C("tokens", "Tokens that it brings."),
-        C("prompt_tokens", "Its own tokens; 0 where none was found."),
-        C("ratio", "Tokens brought per token of the prompt."),
-        C("prompt", "The prompt."),
-        C("steps", "Steps of the search."),
-        C("finished", "Whether the search ended by itself."),
-    ]),
-]  # fmt: skip
 
 
 def further(

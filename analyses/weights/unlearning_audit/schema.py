@@ -2,8 +2,8 @@
 
 from analyses import claims
 from analyses.weights.unlearning_audit import constants as c
-from analyses.weights.unlearning_audit.criteria import CRITERIA
-from analyses.weights.unlearning_audit.further import TABLES as FURTHER
+from analyses.weights.unlearning_audit.criterion import CRITERIA
+from analyses.weights.unlearning_audit.further_schema import FURTHER
 from workbench.schema import ArraySchema as A
 from workbench.schema import Column as C
 from workbench.schema import FindingSchema as F

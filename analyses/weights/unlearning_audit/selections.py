@@ -8,8 +8,8 @@ import numpy as np
 
 from analyses.measures.statistics import mean_interval
 from analyses.weights.unlearning_audit import constants as c
-from analyses.weights.unlearning_audit.attacks import TRAINED_ON
-from analyses.weights.unlearning_audit.criteria import CRITERIA
+from analyses.weights.unlearning_audit.constants import TRAINED_ON
+from analyses.weights.unlearning_audit.criterion import CRITERIA
 
 if TYPE_CHECKING:
     import pandas as pd

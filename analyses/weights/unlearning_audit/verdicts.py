@@ -10,7 +10,7 @@ import numpy as np
 
 from analyses.measures.statistics import difference, mean_interval
 from analyses.weights.unlearning_audit import constants as c
-from analyses.weights.unlearning_audit.attacks import recovery
+from analyses.weights.unlearning_audit.recovery import recovery
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -66,10 +66,10 @@ def _verdict(result: Result, model: str) -> AuditVerdict:
             return AuditVerdict(model, c.HIDDEN, said.replace("-", "−"))
     leak, second = _criterion(result, model, "leak"), _criterion(result, c.SECOND, "leak")
     if leak is not None and leak[2] < min(0.0, 0.0 if second is None else second[1]):
-        said = f"leakage {leak[0]:+.0f} %: beside text never read they still stand out"
+        said = f"leakage {leak[0]:+.0f} %: beside text never read they still stand out"
         return AuditVerdict(model, c.HIDDEN, said.replace("-", "−"))
     if leak is not None and leak[1] > max(0.0, 0.0 if second is None else second[2]):
-        said = f"leakage {leak[0]:+.0f} %: below what was never read"
+        said = f"leakage {leak[0]:+.0f} %: below what was never read"
         return AuditVerdict(model, c.OVER, said)
     said = f"{more:+.0f} points of first choice beside the reference".replace("-", "−")
     return AuditVerdict(model, c.GONE, said)

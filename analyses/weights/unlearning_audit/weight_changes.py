@@ -9,14 +9,14 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
 
-from analyses.weights.unlearning_audit.block_weights import changed
 from workbench.models.weight_delta import Delta, check
 from workbench.reentrant import reentrant
 from workbench.registry import Control
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from analyses.weights.unlearning_audit.methods import Forgetting
     from hooks.model import InstrumentedModel
     from hooks.unlearning import Unlearned
@@ -29,6 +29,8 @@ _SIDES = ("values", "left", "right")
 
 def change_size(model: InstrumentedModel, done: Unlearned) -> float:
     """Size of a change over that of the matrices it is in (Frobenius)."""
+    from analyses.weights.unlearning_audit.block_weights import changed
+
     names = [*done.delta.index, *done.delta.left]
     before = {n: model.module.get_parameter(n).detach().to("cpu", copy=True) for n in names}
     with done.applied(model):
@@ -39,7 +41,7 @@ def change_size(model: InstrumentedModel, done: Unlearned) -> float:
     return math.sqrt(squares / whole) if whole else 0.0
 
 
-def _square(each: torch.Tensor) -> float:
+def _square(each: Tensor) -> float:
     return float(each.square().sum())
 
 
@@ -120,7 +122,7 @@ def _control(result: Result, name: str) -> Control:
     def apply(model: InstrumentedModel, value: float) -> Iterator[Any]:
         change = changes(result)[name]
         check(change, model.card.weight_hash, model.card.name)
-        with torch.no_grad(), change.applied(model.module, value):
+        with change.applied(model.module, value):
             yield model
 
     return Control(f"Unlearned by {title}", apply, 0.0, 1.0, 0.0, "original", "unlearned")

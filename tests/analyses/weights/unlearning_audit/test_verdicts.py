@@ -8,7 +8,8 @@ import pytest
 
 from analyses.weights.unlearning_audit import constants as c
 from analyses.weights.unlearning_audit import verdicts
-from analyses.weights.unlearning_audit.attacks import OWN, UNRELATED, recovery
+from analyses.weights.unlearning_audit.constants import OWN, UNRELATED
+from analyses.weights.unlearning_audit.recovery import recovery
 from workbench.result import Result
 
 N = 30
