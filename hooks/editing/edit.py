@@ -83,12 +83,7 @@ class WeightEdit:
         Raises:
             BadInput: it was made on another model.
         """
-        if self.base != model.card.weight_hash:
-            raise BadInput(
-                f"This edit was made on other weights than those of {model.card.name}.",
-                f"the model whose fingerprint is {self.base}",
-                "Open the model it was made on, in the same dtype.",
-            )
+        check_base(self.base, model)
         with self.delta.applied(model.module, share):
             yield
 
@@ -111,6 +106,23 @@ class WeightEdit:
             # |L R|² = tr(LᵀL R Rᵀ), without making the matrix
             total += float(((rows.T @ rows) * (columns.double() @ columns.double().T)).sum())
         return math.sqrt(max(total, 0.0))
+
+
+def check_base(base: str, model: InstrumentedModel) -> None:
+    """Fail unless a change was made on this model.
+
+    Args:
+        base: `weight_hash` on the card of the model it was made on.
+
+    Raises:
+        BadInput: it was made on another.
+    """
+    if base != model.card.weight_hash:
+        raise BadInput(
+            f"This change was made on other weights than those of {model.card.name}.",
+            f"the model whose fingerprint is {base}",
+            "Open the model it was made on, in the same dtype.",
+        )
 
 
 def factored(

@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from hooks.editing.edit import check_base
 from hooks.unlearning.unlearning_log import UnlearningLog
-from workbench.errors import BadInput
 from workbench.models.weight_delta import Delta
 from workbench.reentrant import reentrant
 
@@ -43,12 +43,7 @@ class Unlearned:
         Raises:
             BadInput: it was made on another model.
         """
-        if self.base != model.card.weight_hash:
-            raise BadInput(
-                f"This change was made on other weights than those of {model.card.name}.",
-                f"the model whose fingerprint is {self.base}",
-                "Open the model it was made on, in the same dtype.",
-            )
+        check_base(self.base, model)
         with self.delta.applied(model.module, share):
             yield
 

@@ -69,7 +69,7 @@ def run(model: InstrumentedModel, params: Params, progress: Progress) -> Result:
     stage = stages(progress, model, of_parts(costs(model, params), wanted))
     result = Result(c.NAME)
     sets = sets_of(model, params)
-    own = Audit(model, params, sets, _beside(model, params, sets))
+    own = Audit(model, params, sets, _beside(model, params))
     _forget(result, own, stage["methods"])
     _measure(result, own, stage["criteria"])
     progress.checkpoint(result)
@@ -105,7 +105,7 @@ def run(model: InstrumentedModel, params: Params, progress: Progress) -> Result:
     return result
 
 
-def _beside(model: InstrumentedModel, params: Params, sets: Sets) -> list[Subject]:
+def _beside(model: InstrumentedModel, params: Params) -> list[Subject]:
     """The original, its references, and what was unlearned elsewhere."""
     names = [Path(ref).name for ref in params.unlearned]
     others = [

@@ -222,21 +222,19 @@ def between(run: Result) -> pd.DataFrame:
 
 def reset(run: Result) -> pd.DataFrame:
     """Percent of first choices with one module put back."""
-    table = run.tables["reset"]
-    keys = ["model", "layer", "part"]
-    frame = table.groupby(keys, sort=False)["exact_memorization"].mean().reset_index()
-    frame["percent"] = 100 * frame.pop("exact_memorization")
-    frame["module"] = [f"layer {n}, {part}" for n, part in zip(frame["layer"], frame["part"],
-                                                              strict=True)]  # fmt: skip
+    frame = _percent(run, "reset", "layer", "part")
+    frame["module"] = "layer " + frame["layer"].astype(str) + ", " + frame["part"]
     return frame
 
 
 def prompts(run: Result) -> pd.DataFrame:
     """Percent of first choices behind each prompt."""
-    table = run.tables["prompts"]
-    keys = ["model", "prompt", "given"]
-    frame = table.groupby(keys, sort=False)["exact_memorization"].mean().reset_index()
-    frame["percent"] = 100 * frame.pop("exact_memorization")
-    frame["behind"] = [f"{n} tokens, {prompt}" for n, prompt in zip(frame["given"], frame["prompt"],
-                                                                    strict=True)]  # fmt: skip
+    frame = _percent(run, "prompts", "prompt", "given")
+    frame["behind"] = frame["given"].astype(str) + " tokens, " + frame["prompt"]
     return frame
+
+
+def _percent(run: Result, table: str, *keys: str) -> pd.DataFrame:
+    """Mean over passages, by model and these columns."""
+    groups = run.tables[table].groupby(["model", *keys], sort=False)["exact_memorization"]
+    return (100 * groups.mean()).rename("percent").reset_index()
