@@ -38,7 +38,7 @@ VERDICTS = {
     " or they still fit better than what was never read",
     REMAINS: "still says more of the passages than the reference",
     BROKEN: f"its loss on neutral text rose by more than {DAMAGE:g} nats per token",
-    UNTOLD: "there are too few passages to forget for an interval",
+    UNTOLD: "there are too few passages: as much as half may be left, or nothing",
 }
 ENOUGH_UNSEEN = 200
 """Never-read passages that an AUC needs (Shi et al. 2024 use several hundred)."""

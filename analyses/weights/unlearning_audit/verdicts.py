@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 LEAST = 2.0
 """Points of first choice below which a difference is not looked at, however sure."""
 
+MUCH = 10.0
+"""Points that may not be left unseen, where there is no original to say what they are a part of."""
+
 
 @dataclass(frozen=True)
 class AuditVerdict:
@@ -51,7 +54,7 @@ def _verdict(result: Result, model: str) -> AuditVerdict:
     if neutral > c.DAMAGE:
         said = f"loss on neutral text {neutral:+.2f} nats per token"
         return AuditVerdict(model, c.BROKEN, said)
-    more, low, _ = left(table, model)
+    more, low, high = left(table, model)
     if math.isnan(low):
         said = f"{more:+.0f} points of first choice, from too few passages for an interval"
         return AuditVerdict(model, c.UNTOLD, said.replace("-", "−"))
@@ -71,8 +74,19 @@ def _verdict(result: Result, model: str) -> AuditVerdict:
     if leak is not None and leak[1] > max(0.0, 0.0 if second is None else second[2]):
         said = f"leakage {leak[0]:+.0f} %: below what was never read"
         return AuditVerdict(model, c.OVER, said)
+    if high > _much(table):
+        said = f"{low:+.0f} to {high:+.0f} points of first choice: much may be left or nothing"
+        return AuditVerdict(model, c.UNTOLD, said.replace("-", "−"))
     said = f"{more:+.0f} points of first choice beside the reference".replace("-", "−")
     return AuditVerdict(model, c.GONE, said)
+
+
+def _much(table: pd.DataFrame) -> float:
+    """Points from which on a remainder is no small one: half of what the original has."""
+    if c.ORIGINAL not in set(table["model"]):
+        return MUCH
+    before = left(table, c.ORIGINAL)[0]
+    return MUCH if math.isnan(before) else max(LEAST, before / 2)
 
 
 def left(table: pd.DataFrame, model: str) -> tuple[float, float, float]:

@@ -135,7 +135,7 @@ VIEWS = [
             widths=(420, 420),
         ),
         v.chart("matrix", sel.reset, "module", "model", "percent", longest=24,
-                title="One module put back: first choice", unit="%", top=100.0),
+                title="One module put back", unit="%", top=100.0),
         v.table("moved", "How far each module moved"),
     ]),
     v.View("Prompts", needs="prompts", parts=[

@@ -123,6 +123,15 @@ def test_one_passage_gives_no_verdict():
     assert verdict(found).verdict == c.UNTOLD
 
 
+def test_few_passages_that_vary_much_give_no_verdict():
+    found = result(BASE | {"method": 0.38})
+    table = found.tables["passages"].copy()
+    own = (table["model"] == "method") & (table["set"] == c.FORGET)
+    table.loc[own, "exact"] += np.tile([0.4, -0.4], N // 2)
+    found.tables["passages"] = table[table["passage"].isin(["p0", "p1", "p2", "p3", "prose"])]
+    assert verdict(found).verdict == c.UNTOLD
+
+
 def test_without_a_reference_passages_never_read_stand_in_its_place():
     models = {c.ORIGINAL: 0.7, "method": 0.3}
     assert verdict(result(models)).verdict == c.GONE
