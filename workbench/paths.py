@@ -29,18 +29,27 @@ def runs_dir() -> Path:
     return Path(platformdirs.user_data_dir(APP)) / "runs"
 
 
-def sample_runs_dirs() -> list[Path]:
-    """Where runs lie that open without a model: those of the workbench, then those of the
-    distribution `memory-workbench-samples`, where it is installed. In a checkout its folder is
-    read where it stands.
+def samples_dir() -> Path | None:
+    """The folder of the distribution `memory-workbench-samples`, or None where it is not installed.
+    In a checkout it is read where it stands.
     """
     from importlib.util import find_spec
 
     import sample_runs
 
-    own = Path(sample_runs.__file__).parent
-    checkout = own.parent / "packages" / "samples" / SAMPLES_PACKAGE
+    root = Path(sample_runs.__file__).parent.parent
+    checkout = root / "packages" / "samples" / SAMPLES_PACKAGE
     if checkout.is_dir():
-        return [own, checkout]
+        return checkout
     installed = find_spec(SAMPLES_PACKAGE)
-    return [own, *map(Path, installed.submodule_search_locations or ())] if installed else [own]
+    return next(map(Path, (installed and installed.submodule_search_locations) or ()), None)
+
+
+def sample_runs_dirs() -> list[Path]:
+    """Where runs lie that open without a model: those of the workbench, then those of
+    `samples_dir`.
+    """
+    import sample_runs
+
+    own, further = Path(sample_runs.__file__).parent, samples_dir()
+    return [own] if further is None else [own, further]

@@ -33,7 +33,7 @@ def _organism(organism: Organism) -> ModelEntry:
     problem = ""
     steps: list[int] = []
     try:
-        steps = [] if organism.beside else checkpoints.saved_steps(organism.folder)
+        steps = [] if organism.packed else checkpoints.saved_steps(organism.folder)
     except BadInput as error:
         problem = error.what
     return ModelEntry(

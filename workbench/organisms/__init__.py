@@ -37,39 +37,36 @@ class Organism:
 
     Attributes:
         folder: a model folder with its ledger and its steps.
-        beside: the name under which its weights lie beside those of the organism in `folder`
-            (packed_weights.py); "" where it has the folder for itself.
+        packed: its weights, where it has all else from the organism in `folder`
+            (packed_weights.py); None where it has the folder for itself.
     """
 
     name: str
     description: str
     folder: Path
-    beside: str = ""
+    packed: Path | None = None
 
     @property
     def bytes(self) -> int:
-        if self.beside:
-            return packed_weights.packed_file(self.folder, self.beside).stat().st_size
+        if self.packed is not None:
+            return self.packed.stat().st_size
         own = [file for file in self.folder.rglob("*") if file.is_file()]
         return sum(file.stat().st_size for file in own if file.parent.name != "beside")
 
 
-_PLANTED = DATA / "planted" / "planted"
+PLANTED = DATA / "planted" / "planted"
 _GOLDFISH = "planted-goldfish"
 _BESIDE = {reference.name: reference.description for reference in retrained.REFERENCES} | {
     _GOLDFISH: "planted, grown again under the goldfish loss"
 }
-_SHIPPED = (
-    Organism(f"{PREFIX}planted", "grown here, with passages planted 1 to 64 times", _PLANTED),
+FURTHER = frozenset(_BESIDE) - {one.name for one in retrained.REFERENCES if one.is_default}
+"""Models grown beside planted that come with the distribution of samples."""
+_OWN = (
+    Organism(f"{PREFIX}planted", "grown here, with passages planted 1 to 64 times", PLANTED),
     Organism(
         f"{PREFIX}planted-control",
         "its twin, which read the same corpus without them",
         DATA / "planted" / "control",
-    ),
-    *(
-        Organism(f"{PREFIX}{name}", description, _PLANTED, name)
-        for name, description in _BESIDE.items()
-        if packed_weights.packed_file(_PLANTED, name).is_file()
     ),
     *(
         Organism(
@@ -83,26 +80,45 @@ _SHIPPED = (
 )
 
 
+def _beside() -> dict[str, Organism]:
+    """Models grown beside planted, whose files are there."""
+    files = {
+        name: packed_weights.packed_file(PLANTED, name, further=name in FURTHER) for name in _BESIDE
+    }
+    return {
+        f"{PREFIX}{name}": Organism(f"{PREFIX}{name}", _BESIDE[name], PLANTED, file)
+        for name, file in files.items()
+        if file.is_file()
+    }
+
+
 def shipped() -> dict[str, Organism]:
     """Every organism that opens by name."""
-    return {organism.name: organism for organism in _SHIPPED}
+    own = {organism.name: organism for organism in _OWN}
+    return own | _beside()
 
 
 def folder_of(name: str) -> Path:
     """Where an organism lies; what is kept beside another is put into the cache first.
 
     Raises:
-        NotFound: there is none of that name (the nearest is suggested).
+        NotFound: there is none of that name (the nearest is suggested), or it is not installed.
     """
-    if name not in shipped():
+    organism, short = shipped().get(name), name.removeprefix(PREFIX)
+    if organism is None and short in FURTHER:
+        raise NotFound(
+            f"{name} is not installed.",
+            f"the distribution {packed_weights.SAMPLES}, which brings it",
+            f"`pip install {packed_weights.SAMPLES}`, or grow it: `make retrained` in a checkout.",
+        )
+    if organism is None:
         raise NotFound.named("organism", name, shipped(), do="`workbench organisms` lists them.")
-    organism = shipped()[name]
-    if not organism.beside:
+    if organism.packed is None:
         return organism.folder
     own = None
-    if organism.beside != _GOLDFISH:
-        own = retrained.ledger_of(organism.beside, ledger.read(organism.folder))
-    return packed_weights.open_packed(organism.folder, organism.beside, own)
+    if short != _GOLDFISH:
+        own = retrained.ledger_of(short, ledger.read(organism.folder))
+    return packed_weights.open_packed(organism.packed, organism.folder, short, own)
 
 
 def home_of(module: Any) -> Path | None:

@@ -6,20 +6,23 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import torch
 
 from workbench import paths
-from workbench.organisms import DATA, goldfish_organism, retrained
+from workbench.organisms import FURTHER, PLANTED, goldfish_organism, retrained
+from workbench.organisms.packed_weights import packed_file
 from workbench.progress import Progress
 from workbench.terminal import bar
 
-Grow = Callable[[Path, Path, Progress], Path]
+Grow = Callable[[Path, Path, Path, Progress], Path]
+"""(folder of the planted organism, file of the new one, folder to work in, progress) -> the file"""
 
 
 def _reference(reference: retrained.Reference) -> Grow:
-    return lambda home, work, progress: retrained.train(reference, home, work, progress)
+    return partial(retrained.train, reference)
 
 
 GROWN: dict[str, Grow] = {
@@ -38,8 +41,9 @@ def main() -> None:
         parser.error(f"there is no model {unknown[0]!r}")
     torch.set_num_threads(1)  # two spin beside other work, and make other last digits
     for name in asked.names or GROWN:
+        target = packed_file(PLANTED, name, further=name in FURTHER)
         with bar() as progress:
-            print(GROWN[name](DATA / "planted" / "planted", paths.cache_dir() / "beside", progress))
+            print(GROWN[name](PLANTED, target, paths.cache_dir() / "beside", progress))
 
 
 if __name__ == "__main__":

@@ -14,7 +14,7 @@ from pathlib import Path
 from workbench import checkpointing
 from workbench.organisms import ledger as ledgers
 from workbench.organisms.goldfish import GoldfishMask
-from workbench.organisms.packed_weights import pack, packed_file
+from workbench.organisms.packed_weights import pack
 from workbench.organisms.train_config import RECIPES, TrainConfig
 from workbench.progress import Progress
 
@@ -24,10 +24,9 @@ _ROOM = 4 * 10**8  # bytes of kept steps and of the optimizer's state
 
 
 def train_goldfish(
-    home: Path, work: Path, progress: Progress, *, name: str = NAME, recipe: TrainConfig = RECIPE
+    home: Path, target: Path, work: Path, progress: Progress, *, recipe: TrainConfig = RECIPE
 ) -> Path:
-    """Grow the model with the passages of the ledger in `home`, and keep it as
-    `home/beside/NAME.safetensors`.
+    """Grow the model with the passages of the ledger in `home`, and keep it as the file `target`.
 
     Args:
         home: the folder of the planted organism.
@@ -43,7 +42,7 @@ def train_goldfish(
 
     from workbench.organisms.train import grow, make_tokenizer, training_rows
 
-    target, folder = packed_file(home, name), work / name
+    folder = work / target.stem
     if checkpointing.claim_folder(folder, recipe.recorded(), _ROOM):
         return target
     planted = ledgers.read(home)
@@ -54,7 +53,7 @@ def train_goldfish(
     training = folder / checkpointing.WORK
     grow(recipe, "model", rows, planted, steps, training, progress)
     weights = load_file(checkpointing.step_path(training, "model", steps[-1]))
-    target.parent.mkdir(exist_ok=True)
+    target.parent.mkdir(parents=True, exist_ok=True)
     save_file(pack(weights), target, metadata={"format": "1"})
     checkpointing.finish(
         folder, {"format": 1, "recipe": recipe.recorded(), "made_with": checkpointing.versions()}

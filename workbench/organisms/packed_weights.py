@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from workbench.errors import BadInput, WorkbenchError
-from workbench.paths import cache_dir
+from workbench.paths import cache_dir, samples_dir
 
 if TYPE_CHECKING:
     import numpy as np
@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     Weights = dict[str, np.ndarray]
 
 _HIGHEST_LEVEL = 127
+SAMPLES = "memory-workbench-samples"
+"""The distribution that brings those models which do not come with the workbench."""
 
 
 def pack(weights: Weights) -> Weights:
@@ -63,16 +65,23 @@ def unpack(packed: Weights) -> Weights:
     }
 
 
-def packed_file(home: Path, name: str) -> Path:
-    """Where the weights of a model lie that is kept beside the organism in `home`."""
-    return home / "beside" / f"{name}.safetensors"
+def packed_file(home: Path, name: str, *, further: bool = False) -> Path:
+    """Where the weights of a model belong that is grown beside the organism in `home`.
+
+    Args:
+        further: in the distribution of samples, where that is there (in a checkout it always is).
+    """
+    samples = samples_dir() if further else None
+    place = home / "beside" if samples is None else samples / "organisms"
+    return place / f"{name}.safetensors"
 
 
-def open_packed(home: Path, name: str, ledger: Ledger | None = None) -> Path:
+def open_packed(file: Path, home: Path, name: str, ledger: Ledger | None = None) -> Path:
     """A folder that holds this model, with all else that the organism in `home` has; put together
     in the cache the first time.
 
     Args:
+        file: its weights, as `pack` made them.
         ledger: of the model, where it is not that of the organism.
 
     Raises:
@@ -82,7 +91,6 @@ def open_packed(home: Path, name: str, ledger: Ledger | None = None) -> Path:
     from safetensors import SafetensorError
     from safetensors.numpy import load_file, save_file
 
-    file = packed_file(home, name)
     try:
         target = cache_dir() / "organisms" / _digest_of(file, ledger) / name
         if target.is_dir():

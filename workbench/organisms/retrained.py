@@ -18,7 +18,7 @@ from pathlib import Path
 from workbench import checkpointing
 from workbench.organisms import ledger as ledgers
 from workbench.organisms.ledger import Ledger
-from workbench.organisms.packed_weights import pack, packed_file
+from workbench.organisms.packed_weights import pack
 from workbench.organisms.train_config import RECIPES
 from workbench.progress import Progress
 
@@ -38,6 +38,11 @@ class Reference:
     @property
     def name(self) -> str:
         return f"planted-without-{self.folds}" + (f"-seed-{self.seed}" if self.seed else "")
+
+    @property
+    def is_default(self) -> bool:
+        """Whether it comes with the workbench; the others are in the distribution of samples."""
+        return self.folds == DEFAULT_FOLDS
 
     @property
     def description(self) -> str:
@@ -93,8 +98,8 @@ def ledger_of(name: str, planted: Ledger) -> Ledger:
     return without(planted, left_out(planted, folds_))
 
 
-def train(reference: Reference, home: Path, work: Path, progress: Progress) -> Path:
-    """Grow one reference and keep it in `home/references`, as one byte a weight.
+def train(reference: Reference, home: Path, target: Path, work: Path, progress: Progress) -> Path:
+    """Grow one reference and keep it as the file `target`, one byte a weight.
 
     Args:
         home: the folder of the planted organism.
@@ -110,7 +115,6 @@ def train(reference: Reference, home: Path, work: Path, progress: Progress) -> P
     from workbench.organisms.train import grow, make_tokenizer, training_rows
 
     recipe = replace(RECIPES["planted"], seed=reference.seed)
-    target = packed_file(home, reference.name)
     folder = work / reference.name
     about = recipe.recorded() | {"folds": reference.folds}
     if checkpointing.claim_folder(folder, about, _ROOM):
@@ -123,7 +127,7 @@ def train(reference: Reference, home: Path, work: Path, progress: Progress) -> P
     own = without(planted, left_out(planted, reference.folds))
     grow(recipe, "model", rows, own, steps, folder / checkpointing.WORK, progress)
     weights = load_file(checkpointing.step_path(folder / checkpointing.WORK, "model", steps[-1]))
-    target.parent.mkdir(exist_ok=True)
+    target.parent.mkdir(parents=True, exist_ok=True)
     save_file(pack(weights), target, metadata={"format": "1"})
     checkpointing.finish(folder, {"format": 1, "recipe": about, "steps": steps[-1]})
     return target

@@ -1,1 +1,3 @@
-"""Further sample runs of Memory Workbench; `workbench runs` lists them once this is installed."""
+"""Further sample runs and organisms of Memory Workbench: `workbench runs` and `workbench organisms`
+list them once this is installed.
+"""

@@ -162,15 +162,16 @@ def test_a_model_grown_with_it_never_sees_the_labels_left_out(
         return asked[-1]
 
     monkeypatch.setattr(GoldfishMask, "labels", spied)
+    target = tmp_path / "beside" / "little.safetensors"
     file = goldfish_organism.train_goldfish(
-        home, tmp_path / "work", Progress(), name="little", recipe=masked
+        home, target, tmp_path / "work", Progress(), recipe=masked
     )
-    assert file == home / "beside" / "little.safetensors"
+    assert file == target
     left_out = torch.cat([labels[:, 4:].flatten() for labels in asked]) == IGNORED
     assert len(asked) == 30
     assert 0.2 < left_out.float().mean() < 0.3
     assert goldfish_organism.train_goldfish(
-        home, tmp_path / "work", Progress(), name="little", recipe=masked
+        home, target, tmp_path / "work", Progress(), recipe=masked
     ) == file  # fmt: skip
 
     rows = training_rows(short, make_tokenizer(short))

@@ -8,6 +8,8 @@ import pytest
 import workbench as wb
 from analyses.weights.unlearning_audit.memorized import exact_memorization
 from hooks.unlearning import Text
+from workbench import organisms, paths
+from workbench.errors import NotFound
 from workbench.organisms import DATA, folder_of, ledger, planting_plan, retrained, shipped
 
 
@@ -64,8 +66,26 @@ def test_a_reference_says_no_more_of_them_than_of_what_nobody_read(book, organis
 
 
 def test_they_are_listed_and_small():
-    names = [f"organism/{one.name}" for one in retrained.REFERENCES]
-    there = [name for name in names if name in shipped()]
-    assert "organism/planted-without-2" in there
-    assert all(shipped()[name].bytes < 3_000_000 for name in there)
-    assert np.all([shipped()[name].description for name in there])
+    names = [f"organism/{one.name}" for one in retrained.REFERENCES] + ["organism/planted-goldfish"]
+    assert set(names) <= set(shipped())
+    assert all(shipped()[name].bytes < 3_000_000 for name in names)
+    assert np.all([shipped()[name].description for name in names])
+
+
+def test_those_of_the_default_come_with_the_workbench_and_others_with_the_samples(monkeypatch):
+    samples = paths.samples_dir()
+    with_samples = {
+        name for name, one in shipped().items() if one.packed and samples in one.packed.parents
+    }
+    assert with_samples == {f"organism/{name}" for name in organisms.FURTHER}
+    folder_of("organism/planted-without-1")
+
+    monkeypatch.setattr("workbench.organisms.packed_weights.samples_dir", lambda: None)
+    assert with_samples.isdisjoint(shipped())
+    folder_of("organism/planted-without-2-seed-1")
+    with pytest.raises(NotFound, match="not installed") as error:
+        wb.load("organism/planted-without-1")
+    assert "pip install memory-workbench-samples" in error.value.do
+    assert "make retrained" in error.value.do
+    with pytest.raises(NotFound, match="There is no organism"):
+        folder_of("organism/planted-without-9")
