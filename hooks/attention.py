@@ -200,8 +200,8 @@ def attention_taps(
     """Call `taps[layer]` with every attention call of that layer while inside.
 
     A tap that returns a tensor (batch, query, head, d_head) answers in place of the attention; one
-    that sets the call's `query`, `key`, `value`, `given_scores` or `given_pattern` changes what
-    attention sees.
+    that sets the call's `query`, `key`, `value`, `mask`, `given_scores` or `given_pattern` changes
+    what attention sees.
 
     Raises:
         SiteNotFound: the model's attention does not go through `transformers`' attention interface.
@@ -304,7 +304,7 @@ def _tapped(original: str) -> Callable[..., tuple[Tensor, Tensor | None]]:
         else:
             run = ALL_ATTENTION_FUNCTIONS[original]
         out: tuple[Tensor, Tensor | None] = run(
-            module, it.query, it.key, it.value, attention_mask, **options
+            module, it.query, it.key, it.value, it.mask, **options
         )
         return out
 
