@@ -86,7 +86,7 @@ def read(
     reachable = (
         start > 0
         and all(b.attention_call is not None for b in model.layout.blocks)
-        and _keeps_only_keys(model)
+        and keeps_only_keys(model)
     )
     with steady(model.module):
         found = _read(model, batch, start if reachable else 0, keep, calls=calls or reachable)
@@ -128,7 +128,7 @@ def _read(
     )
 
 
-def _keeps_only_keys(model: InstrumentedModel) -> bool:
+def keeps_only_keys(model: InstrumentedModel) -> bool:
     """Whether the model's cache holds keys and values and nothing else: no indexer's keys, no
     last inputs of a convolution.
     """
