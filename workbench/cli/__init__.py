@@ -21,6 +21,7 @@ from typer.core import TyperGroup
 from workbench import __version__
 from workbench.cli import (
     analyses,
+    corpus,
     doctor,
     features,
     grid,
@@ -107,6 +108,7 @@ app.command("doctor")(doctor.doctor)
 app.add_typer(models.app, name="models")
 app.add_typer(organisms.app, name="organisms")
 app.add_typer(features.app, name="sae")
+app.add_typer(corpus.app, name="corpus")
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

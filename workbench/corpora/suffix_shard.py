@@ -1,0 +1,134 @@
+"""One shard of an index: searched where it lies on the disk, by bisection of its suffixes."""
+
+from __future__ import annotations
+
+import mmap
+from bisect import bisect_left, bisect_right
+from collections.abc import Sequence
+from pathlib import Path
+
+from workbench.corpora.manifest import ShardFiles
+
+_FIRST = 32  # bytes compared at once at first; each further part is twice as long
+_WIDEST = 1 << 16
+
+
+class SuffixShard:
+    """Its files, mapped into memory: opening reads nothing.
+
+    A *range* (low, high) stands for the suffixes from low to high in their order; all that begin
+    with the same bytes form one.
+    """
+
+    def __init__(self, folder: Path, files: ShardFiles) -> None:
+        self.documents, self.bytes = files.documents, files.bytes
+        self._text = _mapped(folder / "text.bin")
+        self._suffixes = _numbers(folder / "suffixes.bin", "i")
+        self._starts = _numbers(folder / "starts.bin", "q")
+        self._places = _numbers(folder / "places.bin", "q")
+        self._labels = _mapped(folder / "labels.bin")
+        self._label_ends = _numbers(folder / "label_ends.bin", "q")
+
+    def matches(self, pattern: bytes) -> tuple[int, int]:
+        """The range of the suffixes that begin with a pattern; empty where none does."""
+        return self._narrowed((0, self.bytes), 0, pattern)
+
+    def position(self, rank: int) -> int:
+        """Where in the text of the shard the suffix of a rank begins."""
+        return self._suffixes[rank]
+
+    def longest(self, data: bytes, start: int) -> tuple[int, int]:
+        """(length of the longest match with what begins at a byte of `data`, its count).
+
+        Compared part by part, each within the range that the parts before have left, so a long
+        match costs no more than its length.
+        """
+        whole, at, width = (0, self.bytes), start, _FIRST
+        while at < len(data):
+            low, high = whole
+            if high - low == 1:
+                length = at - start + self._common(low, at - start, data, at)
+                return length, int(length > 0)
+            part = data[at : at + width]
+            narrow = self._narrowed(whole, at - start, part)
+            if narrow[0] == narrow[1]:
+                beside = [rank for rank in (narrow[0] - 1, narrow[0]) if low <= rank < high]
+                more = max(self._common(rank, at - start, data, at) for rank in beside)
+                if more:
+                    whole = self._narrowed(whole, at - start, part[:more])
+                length = at - start + more
+                return length, whole[1] - whole[0] if length else 0
+            whole, at, width = narrow, at + len(part), min(2 * width, _WIDEST)
+        return len(data) - start, whole[1] - whole[0]
+
+    def _narrowed(self, whole: tuple[int, int], depth: int, part: bytes) -> tuple[int, int]:
+        """The suffixes of a range, alike for `depth` bytes, that go on with `part`; where none
+        does, an empty range at the place where one would stand.
+        """
+        text, wide = self._text, depth + len(part)
+
+        def beginning(position: int) -> bytes:
+            return text[position + depth : position + wide]
+
+        low = bisect_left(self._suffixes, part, *whole, key=beginning)
+        return low, bisect_right(self._suffixes, part, low, whole[1], key=beginning)
+
+    def _common(self, rank: int, depth: int, data: bytes, at: int) -> int:
+        """How many bytes a suffix after `depth` and `data` from `at` have in common."""
+        position, width = self._suffixes[rank] + depth, _FIRST
+        done = 0
+        while True:
+            own = self._text[position + done : position + done + width]
+            other = data[at + done : at + done + width]
+            if own != other:
+                break
+            if len(other) < width:
+                return done + len(other)
+            done, width = done + width, min(2 * width, _WIDEST)
+        low, high = 0, min(len(own), len(other))
+        while low < high:
+            middle = (low + high + 1) // 2
+            low, high = (middle, high) if own[:middle] == other[:middle] else (low, middle - 1)
+        return done + low
+
+    def document_at(self, position: int) -> tuple[int, int]:
+        """(document of the shard, offset in it) of a position of its text."""
+        document = bisect_right(self._starts, position, 0, self.documents) - 1
+        return document, position - self._starts[document]
+
+    def length(self, document: int) -> int:
+        """Bytes of a document."""
+        return self._starts[document + 1] - self._starts[document] - 1
+
+    def text(self, document: int, start: int, stop: int) -> bytes:
+        """So much of a document, in bytes."""
+        first = self._starts[document]
+        stop = min(stop, self.length(document))
+        return self._text[first + max(0, start) : first + max(0, stop)]
+
+    def line_breaks(self, document: int, stop: int) -> int:
+        """Line breaks before a byte of a document, counted piece by piece."""
+        return sum(
+            self.text(document, start, min(stop, start + _WIDEST)).count(b"\n")
+            for start in range(0, stop, _WIDEST)
+        )
+
+    def label(self, document: int) -> tuple[str, str]:
+        """(file, name) of a document."""
+        start = self._label_ends[document - 1] if document else 0
+        file, name, _ = self._labels[start : self._label_ends[document]].split(b"\0", 2)
+        return file.decode("utf-8", "replace"), name.decode("utf-8", "replace")
+
+    def place(self, document: int) -> tuple[int, int]:
+        """(kind, number) of the place a document comes from."""
+        return self._places[2 * document], self._places[2 * document + 1]
+
+
+def _mapped(file: Path) -> mmap.mmap:
+    with file.open("rb") as stream:
+        return mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ)
+
+
+def _numbers(file: Path, kind: str) -> Sequence[int]:
+    # A memoryview gives Python's own integers, faster than an array of numpy's gives one.
+    return memoryview(_mapped(file)).cast(kind)  # type: ignore[call-overload,no-any-return]
