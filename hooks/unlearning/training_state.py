@@ -123,7 +123,7 @@ class TrainingState:
         for number in path:
             saved = load_file(self._path(rate, number))
             attempt.path[number] = [saved[str(n)].to(t.device) for n, t in enumerate(own)]
-        attempt.log = _log(log)
+        attempt.log = UnlearningLog.from_json(log)
         return int(step)
 
     def clear(self) -> None:
@@ -143,13 +143,3 @@ class TrainingState:
 
     def _path(self, rate: float, step: int) -> Path:
         return self.folder / f"{rate:g}-step-{step}.safetensors"
-
-
-def _log(read: dict[str, object]) -> UnlearningLog:
-    """A log as JSON has it."""
-    lists = {
-        name: tuple(tuple(x) if isinstance(x, list) else x for x in value)
-        for name, value in read.items()
-        if isinstance(value, list)
-    }
-    return UnlearningLog(**{**read, **lists})  # type: ignore[arg-type]

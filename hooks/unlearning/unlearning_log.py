@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import Any
 
 
 @dataclass(frozen=True)
@@ -35,6 +36,16 @@ class UnlearningLog:
     stopped: str = ""
     reached: bool = False
     notes: tuple[str, ...] = ()
+
+    @classmethod
+    def from_json(cls, read: dict[str, Any]) -> UnlearningLog:
+        """The log that `dataclasses.asdict` gave, as JSON has it."""
+        lists = {
+            name: tuple(tuple(x) if isinstance(x, list) else x for x in value)
+            for name, value in read.items()
+            if isinstance(value, list)
+        }
+        return cls(**{**read, **lists})
 
     @property
     def steps(self) -> int:

@@ -15,6 +15,7 @@ from analyses.weights.unlearning_audit.costs import stages as costs
 from analyses.weights.unlearning_audit.criteria import answers, audit, judge, passages
 from analyses.weights.unlearning_audit.folds import folds
 from analyses.weights.unlearning_audit.further import further
+from analyses.weights.unlearning_audit.kept_methods import KeptMethods
 from analyses.weights.unlearning_audit.methods import Forgetting, aim_of, forget
 from analyses.weights.unlearning_audit.params import Params
 from analyses.weights.unlearning_audit.parts import PARTS
@@ -70,7 +71,7 @@ def run(model: InstrumentedModel, params: Params, progress: Progress) -> Result:
     result = Result(c.NAME)
     sets = sets_of(model, params)
     own = Audit(model, params, sets, _beside(model, params))
-    _forget(result, own, stage["methods"])
+    kept = _forget(result, own, stage["methods"])
     _measure(result, own, stage["criteria"])
     progress.checkpoint(result)
     if "folds" in wanted and own.made and own.sets.folds:
@@ -102,6 +103,8 @@ def run(model: InstrumentedModel, params: Params, progress: Progress) -> Result:
     findings.add_all(result, sets)
     claims.add_claims(result)
     progress(1.0, "Done")
+    if kept is not None:
+        kept.clear()
     return result
 
 
@@ -122,22 +125,25 @@ def _beside(model: InstrumentedModel, params: Params) -> list[Subject]:
     return [*found, *(opened(name, ref, model) for name, ref in refs.items()), *others]
 
 
-def _forget(result: Result, own: Audit, progress: Progress) -> None:
+def _forget(result: Result, own: Audit, progress: Progress) -> KeptMethods | None:
     """Every method, and a change of equal size in a random direction: tables `unlearning` and
-    `path`.
+    `path`. Gives back where the methods are kept until the run is done.
     """
     import pandas as pd
 
     if not own.params.methods:
-        return
+        return None
     aim, whose = aim_of(own.model, own.named(c.REFERENCE), own.sets)
     many = len(own.params.methods)
+    kept = KeptMethods(own.model, own.sets, aim, own.params.steps, own.params.seed)
     for n, method in enumerate(own.params.methods):
         part = progress.subprogress(n / many, (n + 1) / many)
         part(0.0, f"Forgetting: {METHODS[method].label}")
-        own.made.append(
-            forget(own.model, own.sets, method, aim, own.params.steps, own.params.seed, part)
-        )
+        one = kept.get(method)
+        if one is None:
+            one = forget(own.model, own.sets, method, aim, own.params.steps, own.params.seed, part)
+            kept.put(one)
+        own.made.append(one)
     own.subjects += [unlearned(one.title, own.model, one.done) for one in own.made]
     sizes = [change_size(own.model, one.done) for one in own.made]
     largest = own.made[int(np.argmax(sizes))]
@@ -149,6 +155,7 @@ def _forget(result: Result, own: Audit, progress: Progress) -> None:
     result.tables["path"] = pd.DataFrame([row for one in own.made for row in one.path])
     result.provenance.notes["aim"] = f"{aim:.3f} nats per token, as {whose}"
     keep(result, own.made)
+    return kept
 
 
 def _unlearning(one: Forgetting, aim: float, size: float) -> dict[str, Any]:
