@@ -15,7 +15,7 @@ policies.py         the scores of the literature; policy_registry.py: by name, t
 attention_received.py  what keys get from queries, in blocks
 rotary.py           rotary positions turned back and forth
 changed_keys.py     the same context with other keys and values: fewer channels, fewer bits
-channels.py         which channels of the keys matter; rounding.py: to 8, 4, 2 bits
+channels.py         which channels of the keys matter; fewer_bits.py: to 8, 4, 2 bits
 blocks.py           blocks of the past that are looked up; episodes.py: where they begin and end
 lambda_mask.py      reading past the trained window: sinks, the newest, and a ceiling of distances
 """

@@ -96,7 +96,7 @@ def without(context: ContextMemory, first: int, last: int) -> Kept:
     return kept
 
 
-def kept_bytes(context: ContextMemory, kept: Kept) -> int:
+def cache_bytes(context: ContextMemory, kept: Kept) -> int:
     """Bytes of the keys and values that are kept, and of the index that says where they stood
     (four bytes a position and head).
     """

@@ -15,7 +15,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from hooks.kv_cache.policies import BUILT_IN, CachePolicy, Score
-from hooks.kv_cache.shared_rows import seen_by
+from hooks.kv_cache.shared_rows import question_keys
 from workbench.errors import BadInput, NotFound
 from workbench.torch_modes import ordinary
 
@@ -83,7 +83,7 @@ def scored(
     Raises:
         BadInput: the scores are of another shape, or no numbers.
     """
-    behind = seen_by(context, question) if question and policy.asks_queries else {}
+    behind = question_keys(context, question) if question and policy.asks_queries else {}
     found = {}
     for layer in context.layers:
         scores = _of_layer(policy, context, layer, behind.get(layer), blind)

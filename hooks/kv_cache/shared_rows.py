@@ -271,7 +271,7 @@ def complete(
     return said
 
 
-def seen_by(
+def question_keys(
     context: ContextMemory, tokens: Sequence[int]
 ) -> Mapping[int, tuple[Float[Tensor, "kv_head pos d_head"], Float[Tensor, "head pos d_head"]]]:
     """Keys and queries of tokens that are read over the whole context, by layer."""

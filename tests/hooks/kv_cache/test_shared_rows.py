@@ -9,17 +9,17 @@ import pytest
 import torch
 
 import workbench as wb
-from hooks.kv_cache.budget import everything, keep, kept_bytes, without
+from hooks.kv_cache.budget import cache_bytes, everything, keep, without
 from hooks.kv_cache.policies import BUILT_IN
 from hooks.kv_cache.policy_registry import scored
 from hooks.kv_cache.reading import read_context
-from hooks.kv_cache.shared_rows import ask, complete, seen_by
+from hooks.kv_cache.shared_rows import ask, complete, question_keys
 from hooks.recurrent.cache_tensors import mapped
 from tests.helpers import families, tiny
 from workbench.errors import BadInput, Unfit
 
-# Grouped queries; learned positions; parallel blocks; windows; soft caps; experts; sinks; hybrids of
-# three kinds.
+# Grouped queries; learned positions; parallel blocks; windows; soft caps; experts; sinks; three
+# kinds of hybrids.
 FAMILIES = (
     "llama", "gpt2", "gpt_neox", "gemma3_text", "gemma2", "mixtral", "gpt_oss",
     "qwen3_next", "jamba", "falcon_h1",
@@ -157,7 +157,7 @@ def test_rows_of_different_lengths_share_a_batch() -> None:
 def test_keys_and_queries_of_a_question_are_those_of_one_whole_reading() -> None:
     context, question = read("llama"), tokens(6, 9)
     whole = read_context(context.model, [*context.ids, *question])
-    for layer, (keys, queries) in seen_by(context, question).items():
+    for layer, (keys, queries) in question_keys(context, question).items():
         torch.testing.assert_close(keys, whole.layers[layer].keys[:, 40:], atol=1e-5, rtol=1e-4)
         torch.testing.assert_close(
             queries, whole.layers[layer].queries[:, 40:], atol=1e-5, rtol=1e-4
@@ -181,8 +181,8 @@ def test_what_is_kept_is_counted() -> None:
     whole = keep(context, scores, 1.0)
     assert all(bool(mask.all()) for mask in whole.values())
     layers, heads, a_key = 3, 2, 2 * 8 * 4
-    assert kept_bytes(context, whole) == layers * heads * 40 * a_key
-    assert kept_bytes(context, quarter) == layers * heads * 10 * (a_key + 4)
+    assert cache_bytes(context, whole) == layers * heads * 40 * a_key
+    assert cache_bytes(context, quarter) == layers * heads * 10 * (a_key + 4)
     half = keep(context, scores, 0.5, recent=0.5)
     assert all(bool(mask[:, -10:].all()) for mask in half.values())
     assert all(not bool(mask[:, 5:9].any()) for mask in without(context, 5, 9).values())
