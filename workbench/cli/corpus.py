@@ -106,7 +106,8 @@ def find(
     opened = open_index(folder)
     count = opened.count(text)
     places = opened.find(text, most)
-    spans = [] if count else opened.maximal_spans(text)[:most]
+    parts = [] if count else opened.maximal_spans(text)
+    spans = [part for part in parts if any(c.isalnum() for c in part.text)][:most]
     if as_json:
         print_json(
             {
@@ -139,8 +140,12 @@ def find(
 
 
 def _show_places(opened: CorpusIndex, places: list[Occurrence]) -> None:
-    around = [opened.context(one, _AROUND) for one in places]
-    rows = [(e.place, _line(f"…{e.before}[{e.match}]{e.after}…")) for e in around]
+    rows = []
+    for one in places:
+        around = opened.context(one, _AROUND)
+        before = "…" * (len(around.before) == _AROUND) + around.before
+        after = around.after + "…" * (len(around.after) == _AROUND)
+        rows.append((around.place, _line(f"{before}[{around.match}]{after}")))
     show_table(["place", "what stands there"], rows)
 
 

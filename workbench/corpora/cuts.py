@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 
-_WORDS = re.compile(r" ?\w+| ?[^\w\s]+|\s+")
+_WORDS = re.compile(r"\w+|[^\w\s]+|\s+")
 
 
 def byte_offsets(text: str) -> np.ndarray:
@@ -36,9 +36,7 @@ def token_cuts(text: str, spans: Iterable[tuple[int, int]]) -> list[int]:
 
 
 def word_cuts(text: str) -> list[int]:
-    """Byte offsets between words, each with the space before it, as tokenizers part a text first:
-    for texts without a model.
-    """
+    """Byte offsets between words, signs and spaces: for texts without a model."""
     return token_cuts(text, (match.span() for match in _WORDS.finditer(text)))
 
 

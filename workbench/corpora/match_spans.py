@@ -48,7 +48,8 @@ def maximal_spans(
     Args:
         least: bytes of a span.
         cuts: where tokens begin and end, in bytes of the text as UTF-8 (`cuts.token_cuts`);
-            default: between words.
+            default: between words and
+            spaces.
     """
     data = text.encode()
     places = cutting.checked_cuts(cutting.word_cuts(text) if cuts is None else cuts, len(data))
@@ -64,9 +65,7 @@ def maximal_spans(
     return sorted(spans, key=lambda span: (-span.rarity, span.start))
 
 
-def covered_tokens(
-    index: CorpusIndex, text: str, least: int, cuts: Sequence[int] | None = None
-) -> np.ndarray:
+def covered_tokens(index: CorpusIndex, text: str, least: int, cuts: Sequence[int]) -> np.ndarray:
     """Which tokens of a text lie in a span of at least so many tokens that stands in the corpus:
     (tokens,) bool. What Nasr et al. 2023 count as extracted, with least = 50.
 
@@ -75,7 +74,7 @@ def covered_tokens(
         cuts: as for `maximal_spans`; a token is what lies between two of them.
     """
     data = text.encode()
-    places = cutting.checked_cuts(cutting.word_cuts(text) if cuts is None else cuts, len(data))
+    places = cutting.checked_cuts(cuts, len(data))
     covered = np.zeros(len(places) - 1, bool)
     for first, last in _longest_between(index, data, places):
         if last - first >= least:

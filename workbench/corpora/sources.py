@@ -186,7 +186,8 @@ def _of_ledger(ledger: ledgers.Ledger, file: str) -> Iterator[CorpusDocument]:
 def _of_text(file: TextFile, name: str, longest: int) -> Iterator[CorpusDocument]:
     """A file, read no further than a shard is long."""
     with file.open() as stream:
-        block, line = stream.read(longest + 1).removeprefix(codecs.BOM_UTF8), 1
+        block, line = stream.read(len(codecs.BOM_UTF8)).removeprefix(codecs.BOM_UTF8), 1
+        block += stream.read(longest + 1 - len(block))
         while block:
             end = _end(block, longest)
             yield CorpusDocument(block[:end], name, "", "text", line)

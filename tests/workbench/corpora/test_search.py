@@ -203,4 +203,4 @@ def test_cuts_follow_tokens_and_characters() -> None:
         8,
         12,
     ]
-    assert cuts.word_cuts("It's  so, 3.") == [0, 2, 3, 4, 6, 8, 9, 11, 12]
+    assert cuts.word_cuts("It's  so, 3.") == [0, 2, 3, 4, 6, 8, 9, 10, 11, 12]
