@@ -151,7 +151,7 @@ def of_infini_gram(work: Path, texts: list[str], index: CorpusIndex) -> list[str
         command + [part for name, value in options.items() for part in (f"--{name}", str(value))]
     )
     engine = InfiniGramEngine(
-        str(save), eos_token_id=255, vocab_size=255, version=4, token_dtype="u8"
+        str(save), eos_token_id=255, vocab_size=256, version=4, token_dtype="u8"
     )
     asked = [list(text.encode()) for text in queries(texts, random.Random(1))]
     times, differ = [], 0

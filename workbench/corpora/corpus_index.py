@@ -153,7 +153,6 @@ class CorpusIndex:
         Raises:
             BadInput: the text is no Unicode.
         """
-        check_unicode(text)
         return match_spans.maximal_spans(self, text, least, cuts)
 
     def document(self, number: int) -> IndexedDocument:

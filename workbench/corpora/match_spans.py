@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from workbench.corpora import cuts as cutting
+from workbench.unicode import check_unicode
 
 if TYPE_CHECKING:
     from workbench.corpora.corpus_index import CorpusIndex
@@ -50,7 +51,11 @@ def maximal_spans(
         cuts: where tokens begin and end, in bytes of the text as UTF-8 (`cuts.token_cuts`);
             default: between words and
             spaces.
+
+    Raises:
+        BadInput: the text is no Unicode.
     """
+    check_unicode(text)
     data = text.encode()
     places = cutting.checked_cuts(cutting.word_cuts(text) if cuts is None else cuts, len(data))
     spans, surprises = [], _Surprises(index)
@@ -72,7 +77,11 @@ def covered_tokens(index: CorpusIndex, text: str, least: int, cuts: Sequence[int
     Args:
         least: tokens of a span.
         cuts: as for `maximal_spans`; a token is what lies between two of them.
+
+    Raises:
+        BadInput: the text is no Unicode.
     """
+    check_unicode(text)
     data = text.encode()
     places = cutting.checked_cuts(cuts, len(data))
     covered = np.zeros(len(places) - 1, bool)
