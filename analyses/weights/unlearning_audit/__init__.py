@@ -16,6 +16,8 @@ attacks.py           every attack on every model; recovery.py: what relearning b
                      further.py: those not in a default run
 relearning.py, rounding_attack.py, sampling_attack.py, lens.py, probes.py, restore.py, prompting.py
                      one attack each; block_weights.py: the weights they look at
+spreading.py         facts forgotten by random labels, a concept erased: fact_tasks.py (relations as
+                     tasks), answer_probes.py, fact_groups.py (words), spreading_findings.py
 verdicts.py          one verdict for each model
 findings.py          from tables to sentences; attack_findings.py: of attacks
 claims.py            what of the papers holds

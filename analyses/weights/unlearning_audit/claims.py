@@ -11,16 +11,19 @@ from analyses.claims import NOT_MEASURED, OPEN, Claim, Measured, say_claims, ver
 from analyses.measures.statistics import mean_interval, sign
 from analyses.weights.unlearning_audit import constants as c
 from analyses.weights.unlearning_audit import verdicts as v
+from analyses.weights.unlearning_audit.fact_groups import CHANCE, HELD_OUT, LABELS, TRAINED
+from analyses.weights.unlearning_audit.spreading_findings import best_probes
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from workbench.result import Result
 
-PAPER = "six papers on unlearning"
+PAPER = "eight papers on unlearning"
 ABOUT = (
     "Statements of Shi et al. 2024 (MUSE), Zhang et al. 2024 (NPO), Maini et al. 2024 (TOFU), Zhang"
-    " et al. 2024 (rounding) and two papers on relearning, each beside what this run measured."
+    " et al. 2024 (rounding), two papers on relearning, Zhang et al. 2024 (random labels) and"
+    " Gandikota et al. 2024 (ELM), each beside what this run measured."
     " Their models have one to seven billion numbers, and forget news, books or invented authors."
 )
 _PASSAGES = "95 % over passages"
@@ -166,7 +169,55 @@ def _quality(result: Result) -> Measured:
     return Measured(said, verdict_of(told), f"{n} questions: a large p may only mean few of them")
 
 
+def _to_chance(result: Result) -> Measured:
+    """Whether what is trained on random labels falls to chance."""
+    rows = _reached(result, c.SPREADING, TRAINED)
+    said = ", ".join(f"{row.task} {100 * row.after:.0f} %" for row in rows.itertuples())
+    told = [bool(row.high >= 1) for row in rows.itertuples()]
+    return Measured(f"{said} (chance {100 * CHANCE:.0f} %)", verdict_of(told), _QUESTIONS)
+
+
+def _spreads(result: Result) -> Measured:
+    """Whether forgetting reaches facts of the relation that were not trained on."""
+    rows = _reached(result, c.SPREADING, HELD_OUT)
+    said = ", ".join(
+        f"{row.task} {100 * row.forgotten:.0f} % of the way" for row in rows.itertuples()
+    )
+    told = [sign(row.low, row.high) for row in rows.itertuples()]
+    return Measured(said.replace("-", "−"), verdict_of(told), _QUESTIONS)
+
+
+def _probes_solve(result: Result) -> Measured:
+    """Whether probes tell answers as well after random labels as shuffled labels never do."""
+    table = best_probes(result.tables["answer_probes"])
+    rows = table[(table["method"] == LABELS) & (table["model"] == LABELS)]
+    if rows.empty:
+        return NOT_MEASURED
+    said = ", ".join(f"{row.task} {100 * row.accuracy:.0f} %" for row in rows.itertuples())
+    told = [
+        bool(row.low > 0.5 and row.accuracy > row.shuffled_high)
+        or (None if row.high > 0.5 else False)
+        for row in rows.itertuples()
+    ]
+    return Measured(f"{said} (chance 50 %)", verdict_of(told), _QUESTIONS)
+
+
+def _erased(result: Result) -> Measured:
+    """Whether a relation erased by ELM is at chance, facts that were not shown as well."""
+    rows = _reached(result, c.CONCEPT, HELD_OUT)
+    said = ", ".join(f"{row.task} {100 * row.after:.0f} %" for row in rows.itertuples())
+    told = [bool(row.high >= 1) for row in rows.itertuples()]
+    return Measured(f"{said} (chance {100 * CHANCE:.0f} %)", verdict_of(told), _QUESTIONS)
+
+
+def _reached(result: Result, part: str, group: str) -> pd.DataFrame:
+    table = result.tables[part]
+    return table[(table["group"] == group) & ~table["model"].isin(c.BESIDE)]
+
+
+_QUESTIONS = "95 % over questions"
 _METHODS, _MORE, _ATTACKS = "Methods against each other", "More to forget", "Attacks"
+_FACTS = "Facts and concepts"
 CLAIMS = [
     Claim("At equal forgetting NPO keeps more than gradient ascent", "gradient ascent collapses"
           " exponentially faster (Zhang et al. 2024)", _kept_more("npo", "ga"), _METHODS,
@@ -187,6 +238,14 @@ CLAIMS = [
           "88 % of the accuracy returns (2410.08827)", _relearns, _ATTACKS, "recovery"),
     Claim("Rounding to 4 bits brings passages back", "from 21 to 83 % of the knowledge"
           " (2410.16454)", _rounds_back, _ATTACKS, "rounding"),
+    Claim("Random labels take the facts trained on to chance", "all tasks (2409.02228)", _to_chance,
+          _FACTS, c.SPREADING),
+    Claim("Forgetting spreads to facts of the task that are held out", "by task: wholly in"
+          " entailment, not in questions of science (2409.02228)", _spreads, _FACTS, c.SPREADING),
+    Claim("Linear probes still solve the task after random labels", "on all tasks (2409.02228)",
+          _probes_solve, _FACTS, c.SPREADING),
+    Claim("ELM takes a concept to chance, questions that were not shown as well", "near chance on"
+          " WMDP (2410.02760)", _erased, _FACTS, c.CONCEPT),
 ]  # fmt: skip
 
 

@@ -40,6 +40,9 @@ VERDICTS = {
     BROKEN: f"its loss on neutral text rose by more than {DAMAGE:g} nats per token",
     UNTOLD: "there are too few passages: as much as half may be left, or nothing",
 }
+SPREADING, CONCEPT = "spreading", "concept"
+"""Parts that forget facts of the world and no passages."""
+OF_FACTS = frozenset({SPREADING, CONCEPT})
 ENOUGH_UNSEEN = 200
 """Never-read passages that an AUC needs (Shi et al. 2024 use several hundred)."""
 ENOUGH_FORGET = 10

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from analyses.weights.unlearning_audit.attacks import steps_scored
-from analyses.weights.unlearning_audit.constants import TRAINED_ON
+from analyses.weights.unlearning_audit.constants import CONCEPT, SPREADING, TRAINED_ON
 from analyses.weights.unlearning_audit.params import Params
 from workbench import organisms
 from workbench.cost import Cost, total
@@ -24,6 +24,9 @@ _ON_PATH = 6  # measurements on the way
 _RELEARNT, _HELD = 8, 48  # passages of a step, and those asked
 _QUESTIONS = 50
 _PATCHED = 8  # passages that are read once a layer
+_SEARCH = Cost(3 * 60 * 64 * 20, 3 * 60 * 2)  # the shortest prompts of three passages
+_CANDIDATES, _FACTS, _QUESTION = 120, 40, 12  # facts asked, and taken; tokens of a question
+_TAKEN_FACTS = 40  # steps until answers are guesses, at all rates that are tried
 
 
 def cost(model: InstrumentedModel, params: Params) -> dict[str, Cost]:
@@ -63,10 +66,25 @@ def stages(model: InstrumentedModel, params: Params) -> dict[str, dict[str, Cost
         "restore": {
             "restore": _read(_PATCHED, length) * (6 * layers * max(1, len(params.methods)))
         },
-        "prompts": {"prompts": seen * (8 * models)},
+        "prompts": {"prompts": seen * (11 * models) + _SEARCH * models},
+        **_of_facts(model, params),
     }
 
 
-def _read(passages: int, length: int) -> Cost:
+def _of_facts(model: InstrumentedModel, params: Params) -> dict[str, dict[str, Cost]]:
+    """Parts that forget facts: every relation is asked, trained on, asked again and probed."""
+    many = len(params.relation_names)
+    known = _read(_CANDIDATES, _QUESTION) + Cost(_CANDIDATES * 4, _CANDIDATES / 12)
+    asked = _read(4 * _FACTS * (1 + many) / 2, _QUESTION) + _read(2 * _FACTS, _QUESTION)
+    said = Cost(_FACTS / 2 * _QUESTION * 3, 6 * 24) + _read(12, 64)
+    found = {}
+    for part, own in ((SPREADING, 3), (CONCEPT, 9)):  # ELM reads each text behind two prefixes
+        step = _read(own * _BATCH / 2, _QUESTION) + _read(_BATCH / 2, 40)
+        one = step * min(_TAKEN_FACTS, params.steps) + (asked + said) * 3
+        found[part] = {part: (known + one) * many}
+    return found
+
+
+def _read(passages: float, length: int) -> Cost:
     """So many passages, once."""
     return Cost(passages * length, passages / _AT_ONCE)

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from analyses.weights.unlearning_audit import attacks, claims, findings
+from analyses.weights.unlearning_audit import attacks, claims, findings, spreading_findings
 from analyses.weights.unlearning_audit import constants as c
 from analyses.weights.unlearning_audit.costs import stages as costs
 from analyses.weights.unlearning_audit.criteria import answers, audit, judge, passages
@@ -22,6 +22,7 @@ from analyses.weights.unlearning_audit.parts import PARTS
 from analyses.weights.unlearning_audit.questions import questions_of
 from analyses.weights.unlearning_audit.recovery import recovery
 from analyses.weights.unlearning_audit.sets import Sets, sets_of
+from analyses.weights.unlearning_audit.spreading import METHOD_OF, spread
 from analyses.weights.unlearning_audit.subjects import Subject, opened, references, unlearned
 from analyses.weights.unlearning_audit.weight_changes import change_size, keep
 from hooks.unlearning import METHODS, random_change
@@ -69,6 +70,26 @@ def run(model: InstrumentedModel, params: Params, progress: Progress) -> Result:
     wanted = running(PARTS, params)
     stage = stages(progress, model, of_parts(costs(model, params), wanted))
     result = Result(c.NAME)
+    kept = _of_passages(result, model, params, wanted, stage) if wanted - c.OF_FACTS else None
+    if of_facts := {part: stage[part] for part in METHOD_OF if part in wanted}:
+        spread(result, model, params, of_facts)
+        spreading_findings.add_all(result)
+    claims.add_claims(result)
+    progress(1.0, "Done")
+    if kept is not None:
+        kept.clear()
+    return result
+
+
+def _of_passages(
+    result: Result,
+    model: InstrumentedModel,
+    params: Params,
+    wanted: Collection[str],
+    stage: Mapping[str, Progress],
+) -> KeptMethods | None:
+    """The parts that forget passages. Gives back where their methods are kept."""
+    progress = stage["methods"]
     sets = sets_of(model, params)
     own = Audit(model, params, sets, _beside(model, params))
     kept = _forget(result, own, stage["methods"])
@@ -101,11 +122,7 @@ def run(model: InstrumentedModel, params: Params, progress: Progress) -> Result:
         result.tables["lens"] = attacks.lens(own.subjects, sets, stage["lens"])
     further(result, own, wanted, stage)
     findings.add_all(result, sets)
-    claims.add_claims(result)
-    progress(1.0, "Done")
-    if kept is not None:
-        kept.clear()
-    return result
+    return kept
 
 
 def _beside(model: InstrumentedModel, params: Params) -> list[Subject]:

@@ -12,6 +12,23 @@ _SCORES = [
     C("tokens", "Tokens that are asked for."),
 ]
 _MODEL = C("model", "Which model.")
+_TASK = [
+    C("method", "How it is forgotten: random labels, or ELM."),
+    C("task", "The relation of which half the facts are trained on."),
+    C("model", "The original, the model after the method, or a random change of equal size."),
+]
+_GROUP = C("group", "Facts that are trained on, others of the relation, or of other relations that"
+           " no training sees.")  # fmt: skip
+_REACH = [
+    *_TASK[1:],
+    _GROUP,
+    C("before", "Share of questions whose right answer is the likeliest of four, original."),
+    C("after", "The same after it."),
+    C("forgotten", "How much of the way from before to chance is gone, as a share."),
+    C("low", "Lower end of its 95 % interval over questions."),
+    C("high", "Upper end."),
+    C("n", "Questions."),
+]
 FURTHER = [
     TableSchema("probes", "A linear probe of each layer's states.", [
         _MODEL,
@@ -65,5 +82,40 @@ FURTHER = [
         C("prompt", "The prompt."),
         C("steps", "Steps of the search."),
         C("finished", "Whether the search ended by itself."),
+    ]),
+    TableSchema("spreading", "Random labels on half of a relation's facts: how far it reaches.",
+                _REACH),
+    TableSchema("concept", "A relation erased by ELM: how far it reaches.", _REACH),
+    TableSchema("facts", "Every question about a fact in every model.", [
+        *_TASK,
+        _GROUP,
+        C("relation", "The fact's relation."),
+        C("subject", "Whom the question is about."),
+        C("answer", "The right answer."),
+        C("says", "How the model goes on."),
+        C("chosen", "1 where the right answer is likelier than three of the same relation."),
+        C("log_p", "Mean ln p per token of the right answer.", "nats"),
+        C("log_p_wrong", "Mean over the wrong answers of the same.", "nats"),
+    ]),
+    TableSchema("answer_probes", "A linear probe of right and wrong answers, by layer.", [
+        *_TASK,
+        C("layer", "Layer whose state at the last token is read."),
+        C("accuracy", "Share of questions whose right answer it puts above a wrong one, trained on"
+          " the other half; chance is one half."),
+        C("low", "Lower end of its 95 % interval over questions."),
+        C("high", "Upper end."),
+        C("shuffled", "The same with right and wrong dealt out by lot."),
+        C("shuffled_high", "The highest of these."),
+        C("n", "Questions."),
+    ]),
+    TableSchema("erased", "What forgetting facts took, and what else changed.", [
+        *_TASK,
+        C("neutral", "Loss on prose that no training read.", "nats per token"),
+        C("fluency", "How unlikely what it says behind the questions is to the original.",
+          "nats per token"),
+        C("reached", "Whether the answers became guesses."),
+        C("steps", "Step whose weights are kept."),
+        C("rate", "How far a weight moves in a step, in standard deviations of its matrix."),
+        C("seconds", "Time for it.", "s"),
     ]),
 ]  # fmt: skip

@@ -6,7 +6,9 @@ from typing import Literal
 
 from pydantic import BaseModel, Field, model_validator
 
+from analyses.weights.unlearning_audit import constants as c
 from analyses.weights.unlearning_audit.parts import DEFAULT, Name
+from workbench import facts
 from workbench.errors import BadInput
 from workbench.form_fields import parts_field
 from workbench.organisms import retrained
@@ -66,6 +68,10 @@ class Params(BaseModel, frozen=True, extra="forbid"):
     questions: TextPath | None = Field(
         None, description="Questions about them: JSON lines with set, prompt, answer and wrong"
     )
+    relations: str = Field(
+        "capital, language, us-city-state",
+        description="Relations of facts for the parts spreading and concept, by name",
+    )
     longest: int = Field(
         256, ge=16, le=4096, description="Tokens of a passage of your own that are looked at"
     )
@@ -90,4 +96,17 @@ class Params(BaseModel, frozen=True, extra="forbid"):
 
         for ref in [*self.unlearned, *filter(None, [self.reference])]:
             locate(ref)
+        if c.OF_FACTS & set(self.parts) and not self.relation_names:
+            raise BadInput(
+                "No relation is named.",
+                f"some of {', '.join(facts.relations())}",
+                "Name one or more.",
+            )
+        for name in self.relation_names:
+            facts.relation(name)
         return self
+
+    @property
+    def relation_names(self) -> list[str]:
+        """Each once."""
+        return list(dict.fromkeys(filter(None, map(str.strip, self.relations.split(",")))))

@@ -2,14 +2,28 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
+from analyses.weights.unlearning_audit.constants import CONCEPT, SPREADING
+from workbench import organisms
 from workbench.parts import Part
+
+if TYPE_CHECKING:
+    from hooks.model import InstrumentedModel
 
 Name = Literal[
     "criteria", "folds", "relearning", "rounding", "sampling", "lens", "probes", "restore",
-    "prompts",
+    "prompts", "spreading", "concept",
 ]  # fmt: skip
+
+
+def no_facts(model: InstrumentedModel) -> str | None:
+    """Why a model cannot be asked facts of the world, or None."""
+    if model.card.name.startswith(organisms.PREFIX):
+        return "it was grown here, and has read no facts of the world; smollm2-135m knows some"
+    return None
+
+
 PARTS = [
     Part(
         "criteria",
@@ -73,9 +87,26 @@ PARTS = [
     Part(
         "prompts",
         "Other prompts",
-        "Whether longer or other prompts, also searched ones, bring the passages out.",
+        "Whether longer or other prompts bring the passages out: behind other text, in a role, in"
+        " small letters, and searched ones.",
         stands_on=["criteria"],
         views=["Prompts"],
+    ),
+    Part(
+        SPREADING,
+        "Spreading",
+        "Half the facts of a relation are forgotten by random labels: whether others of the"
+        " relation and of other relations go with them, and whether a probe still finds them.",
+        views=["Spreading"],
+        unavailable_reason=no_facts,
+    ),
+    Part(
+        CONCEPT,
+        "A concept erased",
+        "ELM erases a relation as a concept: whether it knows no more of it, still speaks fluently,"
+        " and keeps all else.",
+        views=["Concept"],
+        unavailable_reason=no_facts,
     ),
 ]
 DEFAULT: list[Name] = ["criteria", "folds", "relearning", "rounding", "sampling", "lens"]

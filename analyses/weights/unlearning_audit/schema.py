@@ -188,6 +188,10 @@ SCHEMA = Schema(
         F("probes", "What a probe still tells", "AUC"),
         F("put_back", "What a layer of the original brings back", "points of first choice"),
         F("prompts", "What other prompts bring out", "points of first choice"),
+        F("spread", "How far forgetting facts spreads", "percent"),
+        F("concept", "A concept erased", "percent right"),
+        F("answers_inside", "What a probe still tells of answers", "percent"),
+        F("too_few_facts", "Too few facts are known", "relations"),
         claims.FINDING,
     ],
 )  # fmt: skip

@@ -238,3 +238,38 @@ def _percent(run: Result, table: str, *keys: str) -> pd.DataFrame:
     """Mean over passages, by model and these columns."""
     groups = run.tables[table].groupby(["model", *keys], sort=False)["exact_memorization"]
     return (100 * groups.mean()).rename("percent").reset_index()
+
+
+def of_method(run: Result, table: str, method: str) -> pd.DataFrame:
+    """The rows of one method: random labels, or ELM."""
+    rows = run.tables[table]
+    return rows[rows["method"] == method].drop(columns="method").reset_index(drop=True)
+
+
+def reach(run: Result, table: str) -> pd.DataFrame:
+    """How much of the way to chance is gone, in percent, by what is trained on and what is asked;
+    last the random change.
+    """
+    import pandas as pd
+
+    rows = run.tables[table]
+    is_random = rows["model"] == c.RANDOM
+    return pd.DataFrame(
+        {
+            "training": rows["task"].where(~is_random, rows["task"] + ", " + c.RANDOM),
+            "facts": rows["group"],
+            "percent": 100 * rows["forgotten"],
+        }
+    )
+
+
+def answer_probes(run: Result, method: str) -> pd.DataFrame:
+    """Accuracy by layer, mean over the relations, and of shuffled labels."""
+    import pandas as pd
+
+    rows = of_method(run, "answer_probes", method)
+    by = ["model", "layer"]
+    found = rows.groupby(by, sort=False)["accuracy"].mean().reset_index()
+    null = rows[rows["model"] == method].groupby("layer")["shuffled"].mean().reset_index()
+    null = null.rename(columns={"shuffled": "accuracy"}).assign(model="labels shuffled")
+    return pd.concat([found, null], ignore_index=True)

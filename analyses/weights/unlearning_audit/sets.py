@@ -119,8 +119,8 @@ def _of_ledger(model: InstrumentedModel, home: Path, params: Params, folds: int)
     # Passages of one form may share a stretch with one to forget: those are not shown.
     apart = set(without_overlap([p.text for p in by[c.RETAIN]], [p.text for p in by[c.FORGET]]))
     by[c.RETAIN] = tuple(p for p in by[c.RETAIN] if p.text in apart)
-    by[c.RETAIN] += tuple(_prose(model, "train", _PROSE, length, params.seed))
-    by[c.NEUTRAL] = tuple(_prose(model, "neutral", _NEUTRAL, length, params.seed))
+    by[c.RETAIN] += tuple(prose(model, "train", _PROSE, length, params.seed))
+    by[c.NEUTRAL] = tuple(prose(model, "neutral", _NEUTRAL, length, params.seed))
     return Sets(by, parts, folds, f"the ledger of {model.card.name}")
 
 
@@ -150,7 +150,7 @@ def _planted(model: InstrumentedModel, entry: Entry) -> AuditPassage:
     return AuditPassage(entry.id, entry.kind, entry.text, text, entry.repeats)
 
 
-def _prose(
+def prose(
     model: InstrumentedModel, share: corpus.Share, many: int, length: int, seed: int
 ) -> Iterator[AuditPassage]:
     """Beginnings of chapters, of so many tokens."""
@@ -190,9 +190,9 @@ def _of_files(model: InstrumentedModel, params: Params, many: int | None) -> Set
     length = max(len(p.text.ids) for p in by[c.FORGET])
     given = by.get(c.RETAIN, ())
     by[c.RETAIN], by[c.KEPT] = given[::2], given[1::2]
-    by[c.RETAIN] += tuple(_prose(model, "train", _PROSE, length, params.seed))
+    by[c.RETAIN] += tuple(prose(model, "train", _PROSE, length, params.seed))
     by.setdefault(c.UNSEEN, ())
-    by[c.NEUTRAL] = tuple(_prose(model, "neutral", _NEUTRAL, length, params.seed))
+    by[c.NEUTRAL] = tuple(prose(model, "neutral", _NEUTRAL, length, params.seed))
     names = [p.name for p in by[c.FORGET]]
     folds: tuple[tuple[str, ...], ...] = ()
     if len(names) >= 2 * retrained.FOLDS:

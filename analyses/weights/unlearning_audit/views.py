@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from analyses import claims as claim_views
 from analyses.weights.unlearning_audit import claims
+from analyses.weights.unlearning_audit import constants as c
 from analyses.weights.unlearning_audit import selections as sel
+from analyses.weights.unlearning_audit.fact_groups import ELM, LABELS
 from workbench import draw
 from workbench import views as v
 from workbench.draw import colour
@@ -43,7 +45,25 @@ def _folds(way: str, criterion: str, title: str, ylabel: str) -> v.ViewPart:
     )  # fmt: skip
 
 
-ANSWER = v.Answer(("verdict", "left", "utility"), picture=("Audit", 0), beside=("noise",))
+def _reaches(table: str, method: str) -> list[v.ViewPart]:
+    """What the parts on facts show, of one method."""
+    return [
+        v.chart("matrix", lambda run: sel.reach(run, table), "facts", "training", "percent",
+                longest=40, title="Forgotten, of the way to chance", unit="%", top=100.0),
+        v.chart("curves", lambda run: sel.answer_probes(run, method), "layer", "accuracy", "model",
+                percent=True, level={"chance": 0.5}, xlabel="layer",
+                ylabel="right answer above a wrong one (%)",
+                title="A linear probe of the answers, mean of the relations"),
+        v.finding("answers_inside", small=True),
+        v.table(table, "Questions right before and after"),
+        v.table(lambda run: sel.of_method(run, "erased", method), "What it took, and what else"
+                " changed", of="erased"),
+    ]  # fmt: skip
+
+
+ANSWER = v.Answer(
+    ("verdict", "left", "utility", "spread", "concept"), picture=("Audit", 0), beside=("noise",)
+)
 VIEWS = [
     v.View("Audit", needs="audit", parts=[
         v.row(
@@ -144,5 +164,8 @@ VIEWS = [
                 title="Ends of the passages: first choice", unit="%", top=100.0),
         v.table("shortest", "Searched prompts"),
     ]),
+    v.View("Spreading", needs=c.SPREADING,
+           parts=[v.finding("spread"), *_reaches(c.SPREADING, LABELS)]),
+    v.View("Concept", needs=c.CONCEPT, parts=[v.finding("concept"), *_reaches(c.CONCEPT, ELM)]),
     claim_views.view(claims.CLAIMS, claims.ABOUT),
 ]  # fmt: skip

@@ -8,8 +8,12 @@ import torch
 from analyses.weights.unlearning_audit.memorized import scores
 from analyses.weights.unlearning_audit.prompting import (
     ALONE,
+    ASKED,
     HINT,
     NEUTRAL,
+    ROLE,
+    SMALL,
+    WORDS,
     other_prompts,
     shortest_prompts,
 )
@@ -35,9 +39,22 @@ def test_prompts_by_hand(model):
         (HINT, 4, 0): ((0, 8, 8, 2, 11, 40, 6, 0, 3, 9, 4, 1), (5, 9, 2)),
         (HINT, 4, 1): ((0, 3, 9, 4, 1, 5, 9, 2, 0, 8, 8, 2, 11), (40, 6)),
     }
+    for prompt, words in WORDS.items():
+        # Beginning tokens stay in front; these texts may begin with another token.
+        said = model.text.encode(words)
+        said = (0, *said) if begin == (0,) else (*said, 0)
+        by_hand[prompt, 4, 0] = ((*said, 3, 9, 4, 1), (5, 9, 2))
+        by_hand[prompt, 4, 1] = ((*said, 8, 8, 2, 11), (40, 6))
+    for n, begins in enumerate([[3, 9, 4, 1], [8, 8, 2, 11]]):
+        letters = "".join(
+            one for one in model.text.decode(begins).lower() if one.isalnum() or one in "_ \n\t"
+        )
+        prompt = tuple(model.tokens(letters)) or (0,)
+        by_hand[SMALL, 4, n] = (prompt, ((5, 9, 2), (40, 6))[n])
     assert list(zip(table["prompt"], table["given"], table["text"], strict=True)) == [
         (ALONE, 0, 0), (ALONE, 0, 1), (ALONE, 2, 0), (ALONE, 2, 1), (ALONE, 4, 0), (ALONE, 4, 1),
-        (NEUTRAL, 4, 0), (NEUTRAL, 4, 1), (HINT, 4, 0), (HINT, 4, 1),
+        (NEUTRAL, 4, 0), (NEUTRAL, 4, 1), (HINT, 4, 0), (HINT, 4, 1), (ASKED, 4, 0), (ASKED, 4, 1),
+        (ROLE, 4, 0), (ROLE, 4, 1), (SMALL, 4, 0), (SMALL, 4, 1),
     ]  # fmt: skip
     for row in table.itertuples():
         prompt, rest = by_hand[row.prompt, row.given, row.text]
@@ -49,7 +66,7 @@ def test_prompts_by_hand(model):
 
 def test_one_passage_has_no_hint(llama):
     table = other_prompts(llama, [Text((0, 3, 9, 4, 1), 1)], [5, 6], given=(1,))
-    assert table["prompt"].tolist() == [ALONE, NEUTRAL]
+    assert table["prompt"].tolist() == [ALONE, NEUTRAL, ASKED, ROLE, SMALL]
 
 
 def test_more_of_a_planted_passage_brings_more_of_its_end(organism):
@@ -62,6 +79,7 @@ def test_more_of_a_planted_passage_brings_more_of_its_end(organism):
     assert means.loc[(ALONE, 5), "greedy_match"] < 5
     # It read them at the beginning of a row, and knows them there only.
     assert means.loc[(NEUTRAL, 50), "exact_memorization"] < 0.5
+    assert means.loc[(ROLE, 50), "exact_memorization"] < 0.8
 
 
 def test_shortest_prompts_are_decoded(llama):
