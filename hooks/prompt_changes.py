@@ -207,7 +207,7 @@ class _Reading:
         mask = torch.ones(len(rows), len(whole), dtype=torch.long, device=model.device)
         cache = None if not start else self._prefix(start, len(rows))
         with steady(model.module), nullcontext() if hidden is None else hidden_keys(model, hidden):
-            logits = model.forward(
+            logits: Tensor = model.forward(
                 input_ids=rows,
                 attention_mask=mask,
                 position_ids=positions,
@@ -251,7 +251,8 @@ class _Reading:
             self._read = start
         assert self._state is not None
         chosen = torch.zeros(rows, dtype=torch.long, device=device)
-        return selected(self._state.fork().cache, chosen, 1)
+        cache: Cache = selected(self._state.fork().cache, chosen, 1)
+        return cache
 
 
 def _check(

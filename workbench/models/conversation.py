@@ -73,7 +73,7 @@ def render(tokenization: Tokenization, conversation: Conversation) -> Rendered:
     text = _filled(tokenization.tokenizer, messages)
     ids = tokenization.encode(text)
     spans = tokenization.spans_of(text, ids)
-    said = _places(text, [message["content"] for message in messages])
+    said = message_places(text, [message["content"] for message in messages])
     is_template = [
         not any(start < high and end > low for low, high in said) for start, end in spans
     ]
@@ -121,7 +121,7 @@ def _filled(tokenizer: Any, messages: list[dict[str, str]]) -> str:
         ) from error
 
 
-def _places(text: str, contents: Sequence[str]) -> list[tuple[int, int]]:
+def message_places(text: str, contents: Sequence[str]) -> list[tuple[int, int]]:
     """Where each message stands in the rendered text, (start, end); templates take off the space
     around a message.
     """

@@ -1,0 +1,190 @@
+"""The experiment: context {as given, neutral} × subject {seen, blocked} (× state {kept, wiped}),
+read in nats of the answer's log-probability.
+
+Two main effects and their interaction, for each neutral text; nothing is forced to add up to the
+answer. Beside them, as nulls: blocking parts of the neutral text that are as long as the subject,
+and what one neutral text gives more than another.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from analyses.prompt.provenance.asked import Asked
+from analyses.prompt.provenance.constants import AROUND
+from analyses.prompt.provenance.subject import Blocking, Subject, present, random_parts
+from hooks.prompt_changes import PromptChange, read_answer
+
+if TYPE_CHECKING:
+    from hooks.model import InstrumentedModel
+    from workbench.progress import Progress
+
+Replaced = tuple[tuple[int, tuple[int, ...]], ...]
+"""Runs of tokens, and where they stand in place of the prompt's own."""
+_PARTS_IN = 2  # neutral contexts in which random parts are blocked
+
+
+@dataclass(frozen=True)
+class Cells:
+    """Log-probability of each token of the answer, in nats, in every cell of the design.
+
+    The last axis is the answer's tokens. A prompt without context has no `given` of its own: then
+    neutral text stands before it, and `given` is NaN.
+
+    Attributes:
+        given, given_blocked: (token,); the context as it is.
+        neutral, neutral_blocked: (draw, token); neutral text in its place.
+        of_parts: (draw × part, token); what blocking a random part of the neutral text takes.
+        given_wiped: (token,), neutral_wiped: (draw, token): recurrent states wiped before the
+            question; None where there are none.
+    """
+
+    given: np.ndarray
+    given_blocked: np.ndarray
+    neutral: np.ndarray
+    neutral_blocked: np.ndarray
+    of_parts: np.ndarray
+    given_wiped: np.ndarray | None = None
+    neutral_wiped: np.ndarray | None = None
+
+    @property
+    def has_context(self) -> bool:
+        return bool(np.isfinite(self.given).all())
+
+    @property
+    def of_prompt(self) -> np.ndarray:
+        """Main effect of the context, (draw, token); NaN without one."""
+        found: np.ndarray = (
+            (self.given - self.neutral) + (self.given_blocked - self.neutral_blocked)
+        ) / 2
+        return found
+
+    @property
+    def alone(self) -> np.ndarray:
+        """What seeing the subject gives where the context says nothing, (draw, token)."""
+        found: np.ndarray = self.neutral - self.neutral_blocked
+        return found
+
+    @property
+    def of_weights(self) -> np.ndarray:
+        """Main effect of seeing the subject, (draw, token)."""
+        if not self.has_context:
+            return self.alone
+        found: np.ndarray = (self.alone + (self.given - self.given_blocked)) / 2
+        return found
+
+    @property
+    def interaction(self) -> np.ndarray:
+        """How much more the context gives where the subject is seen, (draw, token)."""
+        found: np.ndarray = (self.given - self.neutral) - (
+            self.given_blocked - self.neutral_blocked
+        )
+        return found
+
+    @property
+    def of_neutral(self) -> np.ndarray:
+        """What each neutral text gives more than the mean of the others, (draw, token)."""
+        n = len(self.neutral)
+        found: np.ndarray = (self.neutral - self.neutral.mean(0)) * (n / max(1, n - 1))
+        return found
+
+    @property
+    def of_state(self) -> np.ndarray | None:
+        """What wiping the state takes from the answer, beyond what it takes where the context is
+        neutral, (draw, token).
+        """
+        if self.given_wiped is None or self.neutral_wiped is None:
+            return None
+        found: np.ndarray = (self.given - self.given_wiped) - (self.neutral - self.neutral_wiped)
+        return found
+
+
+@dataclass(frozen=True)
+class Setting:
+    """A prompt made ready for the design: where there is no context, neutral text stands before
+    the question.
+
+    Attributes:
+        asked: the prompt whose cells are read.
+        contexts: what may stand in the context's place, one for each draw.
+        is_alone: the prompt has no context of its own.
+    """
+
+    asked: Asked
+    contexts: tuple[Replaced, ...]
+    is_alone: bool
+
+
+def prepare(asked: Asked, runs: Sequence[tuple[int, ...]], beginning: int) -> Setting:
+    """The contexts of a prompt.
+
+    Args:
+        runs: neutral tokens, as many as the context has in all (or `AROUND` where it has none).
+        beginning: tokens that the tokenizer puts before every text.
+    """
+    if not asked.context:
+        ids, at = asked.ids, min(beginning, len(asked.ids))
+        first = runs[0][:AROUND]
+        shift = len(first)
+        spans = [(low, high) for low, high in asked.spans]
+        longer = Asked(
+            asked.text,
+            [*ids[:at], *first, *ids[at:]],
+            [*spans[:at], *[(0, 0)] * shift, *spans[at:]],
+            ((at, at + shift),),
+            (),
+            (asked.question[0] + shift, asked.question[1] + shift),
+        )
+        return Setting(longer, tuple(((at, run[:shift]),) for run in runs), True)
+    contexts = []
+    for run in runs:
+        reached, replaced = 0, []
+        for start, stop in asked.context:
+            replaced.append((start, run[reached : reached + stop - start]))
+            reached += stop - start
+        contexts.append(tuple(replaced))
+    return Setting(asked, tuple(contexts), False)
+
+
+def context_tokens(asked: Asked) -> int:
+    """Tokens that are replaced."""
+    return sum(stop - start for start, stop in asked.context) or AROUND
+
+
+def measure(
+    model: InstrumentedModel,
+    setting: Setting,
+    subject: Subject | None,
+    answer: Sequence[int],
+    blocking: Blocking,
+    seed: int,
+    progress: Progress,
+) -> Cells:
+    """Every cell of the design, from one batch of versions of the prompt."""
+    asked, draws = setting.asked, len(setting.contexts)
+    parts = [] if subject is None else random_parts(asked, subject, random.Random(seed))
+    changes = [PromptChange(), *(PromptChange(each) for each in setting.contexts)]
+    if subject is not None:
+        for context in ((), *setting.contexts):
+            changes.append(blocking.change(present(asked, subject, context), context))
+        for context in setting.contexts[:_PARTS_IN]:
+            changes += [blocking.change([part], context) for part in parts]
+    logp = read_answer(model, asked.ids, answer, changes, progress).logp.numpy().astype(float)
+    n = len(answer)
+    given, neutral, rest = logp[0], logp[1 : draws + 1], logp[draws + 1 :]
+    nothing = np.full((draws + 1, n), np.nan)
+    blocked, rest = (rest[: draws + 1], rest[draws + 1 :]) if subject else (nothing, rest)
+    of_parts = rest.reshape(-1, len(parts), n) if parts else np.empty((0, 0, n))
+    absent = np.full(n, np.nan)
+    return Cells(
+        given=absent if setting.is_alone else given,
+        given_blocked=absent if setting.is_alone else blocked[0],
+        neutral=neutral,
+        neutral_blocked=blocked[1:],
+        of_parts=(neutral[: len(of_parts), None] - of_parts).reshape(-1, n),
+    )

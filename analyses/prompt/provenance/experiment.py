@@ -1,0 +1,221 @@
+"""The run: the parts that are asked for, one after the other."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from analyses.prompt.provenance import (
+    design,
+    findings,
+    head_groups,
+    question_alone,
+    sentences,
+    states,
+    subject,
+    verdict,
+)
+from analyses.prompt.provenance.answer import answer_tokens
+from analyses.prompt.provenance.asked import Asked, Sentence, take_apart
+from analyses.prompt.provenance.constants import NAME, SUBJECT_TOKENS
+from analyses.prompt.provenance.costs import cost, draws_of
+from analyses.prompt.provenance.neutral import neutral_tokens
+from analyses.prompt.provenance.parts import PARTS
+from hooks.hidden_keys import unavailable_reason
+from workbench.cost import of_parts, stages
+from workbench.errors import WorkbenchError
+from workbench.parts import running
+from workbench.result import Result
+from workbench.torch_modes import ordinary
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from analyses.prompt.provenance.params import Params
+    from analyses.prompt.provenance.subject import Subject
+    from hooks.model import InstrumentedModel
+    from workbench.progress import Progress
+
+
+@ordinary
+def run(model: InstrumentedModel, params: Params, progress: Progress) -> Result:
+    """Say where an answer came from. The package's docstring has the steps.
+
+    Raises:
+        BadInput: a question or subject that does not stand in the prompt, an answer of no tokens,
+            or a prompt beyond the model's window.
+    """
+    parts = running(PARTS, params)
+    planned = of_parts({name: {name: each} for name, each in cost(model, params).items()}, parts)
+    left = stages(progress, model, planned)
+    asked = take_apart(model, params.prompt, params.question, chat=params.chat)
+    progress(0.0, "The model's answer")
+    answer, said = answer_tokens(model, asked, params.answer, params.length)
+    words = model.text.decode_continuation(answer).strip()
+    result = Result(NAME)
+    _note(result, model, params, asked, said)
+    found: Subject | None = None
+    if "split" in parts:
+        found = _split(result, model, params, asked, answer, left["split"])
+        progress.checkpoint(result)
+    result.tables["prompt"] = _strip(model, asked, found)
+    if "sentences" in parts and asked.sentences:
+        table = sentences.sentence_table(model, asked, answer, params.seed, left["sentences"])
+        result.tables["sentences"] = table
+        best = table.loc[table["cost"].idxmax()]
+        piece = Sentence(best["text"], int(best["start"]), int(best["stop"]))
+        without = sentences.says_without(model, asked, piece, max(len(answer) + 4, 8))
+        findings.add_sentences(result, without.strip(), words)
+        progress.checkpoint(result)
+    if "tokens" in parts:
+        gradient = _gradient(result, model, asked, answer)
+        result.tables["tokens"] = sentences.token_table(
+            model, asked, answer, gradient, left["tokens"]
+        )
+        findings.add_tokens(result, asked)
+    if "heads" in parts:
+        table = head_groups.head_table(
+            model, asked, found, answer, left["heads"].subprogress(0, 0.5)
+        )
+        result.tables["heads"] = table
+        result.tables["groups"] = head_groups.switch_off(
+            model, asked, answer, head_groups.groups(table), params.seed,
+            left["heads"].subprogress(0.5, 1),
+        )  # fmt: skip
+        findings.add_heads(result)
+    if "closed-book" in parts:
+        result.tables["closed_book"] = question_alone.closed_book_table(
+            model, asked, answer, left["closed-book"]
+        )
+        findings.add_closed_book(result)
+    progress(1.0, "Done")
+    return result
+
+
+def _note(
+    result: Result, model: InstrumentedModel, params: Params, asked: Asked, said: str
+) -> None:
+    asks = asked.text[asked.spans[asked.question[0]][0] :].strip()
+    result.provenance.notes |= {
+        "answer": "typed" if params.answer.strip() else "the model's own, to the end of its clause",
+        "the model says": said.strip(),
+        "question": asks,
+        "context": f"{sum(stop - start for start, stop in asked.context)} tokens in"
+        f" {len(asked.sentences)} sentences",
+        "taken away": "hidden from later tokens, whose positions stay"
+        if unavailable_reason(model) is None
+        else f"replaced by neutral text, since {unavailable_reason(model)}",
+    }
+
+
+def _split(
+    result: Result,
+    model: InstrumentedModel,
+    params: Params,
+    asked: Asked,
+    answer: list[int],
+    progress: Progress,
+) -> Subject | None:
+    """The design, its tables and what it says."""
+    words = model.text.decode_continuation(answer).strip()
+    draws = draws_of(params, asked)
+    runs = neutral_tokens(model, design.context_tokens(asked), draws, [words], params.seed)
+    setting = design.prepare(asked, runs, len(model.text.beginning))
+    own = setting.asked
+    parts = neutral_tokens(model, 8 * SUBJECT_TOKENS, 1, [words], params.seed + 1)[0]
+    blocking = subject.Blocking.of(model, own, parts)
+    tried = list(setting.contexts[:2]) if setting.is_alone else [(), setting.contexts[0]]
+    found = (
+        subject.marked(own, params.subject)
+        if params.subject.strip()
+        else subject.find(model, own, answer, tried, blocking, progress.subprogress(0, 0.4))
+    )
+    cells = design.measure(
+        model, setting, found, answer, blocking, params.seed, progress.subprogress(0.4, 1)
+    )
+    cells = states.with_state(model, setting, answer, cells)
+    effects = verdict.effects(cells)
+    result.tables["effects"] = _effect_table(effects)
+    result.tables["cells"] = _cell_table(cells)
+    result.tables["answer"] = _answer_table(model, answer, cells)
+    if found is not None:
+        how = "given" if found.marked else f"found: hiding it costs {found.cost:.1f} nats"
+        result.provenance.notes["subject"] = f"{found.text} ({how})"
+    findings.add_verdict(result, effects, cells, found, words)
+    if setting.is_alone and found is not None:
+        shift = len(own.ids) - len(asked.ids)
+        mentions = [(start - shift, stop - shift) for start, stop in found.mentions]
+        found = subject.Subject(found.text, tuple(mentions), found.marked, found.cost)
+    return found
+
+
+def _effect_table(effects: list[verdict.Effect]) -> pd.DataFrame:
+    import pandas as pd
+
+    words = {True: "yes", False: "no", None: "cannot be told"}
+    rows = [(e.source, e.nats, e.low, e.high, e.null, words[e.named]) for e in effects]
+    return pd.DataFrame(rows, columns=["source", "effect", "low", "high", "null", "named"])
+
+
+def _cell_table(cells: design.Cells) -> pd.DataFrame:
+    """A row for each cell and draw."""
+    import pandas as pd
+
+    rows = [("as given", "seen", -1, cells.given), ("as given", "blocked", -1, cells.given_blocked)]
+    for draw in range(len(cells.neutral)):
+        rows += [("neutral", "seen", draw, cells.neutral[draw]),
+                 ("neutral", "blocked", draw, cells.neutral_blocked[draw])]  # fmt: skip
+    if cells.given_wiped is not None and cells.neutral_wiped is not None:
+        rows.append(("as given", "state wiped", -1, cells.given_wiped))
+        rows += [("neutral", "state wiped", n, row) for n, row in enumerate(cells.neutral_wiped)]
+    return pd.DataFrame(
+        [(context, memory, draw, float(logp.sum())) for context, memory, draw, logp in rows],
+        columns=["context", "memory", "draw", "logp"],
+    ).dropna()
+
+
+def _answer_table(model: InstrumentedModel, answer: list[int], cells: design.Cells) -> pd.DataFrame:
+    """A row for each token of the answer: what each source gives to it."""
+    import pandas as pd
+
+    logp = cells.given if cells.has_context else cells.neutral.mean(0)
+    return pd.DataFrame({
+        "place": range(len(answer)),
+        "token": model.token_strings(answer),
+        "logp": logp,
+        "prompt": cells.of_prompt.mean(0),
+        "weights": cells.of_weights.mean(0),
+    })  # fmt: skip
+
+
+def _strip(model: InstrumentedModel, asked: Asked, found: Subject | None) -> pd.DataFrame:
+    """A row for each token of the prompt: which part it belongs to, and which sentence."""
+    import pandas as pd
+
+    part = np.array(["format"] * len(asked.ids), dtype=object)
+    which = np.full(len(asked.ids), -1)
+    for start, stop in asked.context:
+        part[start:stop] = "context"
+    part[asked.question[0] :] = "question"
+    for n, piece in enumerate(asked.sentences):
+        which[piece.start : piece.stop] = n
+    for start, stop in () if found is None else asked.in_question(found.mentions):
+        part[start:stop] = "subject"
+    return pd.DataFrame({
+        "pos": range(len(asked.ids)),
+        "token": model.prompt_strings(asked.ids),
+        "part": part,
+        "sentence": which,
+    })  # fmt: skip
+
+
+def _gradient(
+    result: Result, model: InstrumentedModel, asked: Asked, answer: list[int]
+) -> np.ndarray | None:
+    """Gradient × embedding; None, and a note, where the model has no gradients."""
+    try:
+        return sentences.gradient_of(model, asked, answer)
+    except WorkbenchError as error:
+        result.provenance.notes["gradient"] = error.what
+        return None

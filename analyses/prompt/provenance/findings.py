@@ -1,0 +1,201 @@
+"""What a run says."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from analyses.prompt.provenance.constants import (
+    BOTH,
+    NEITHER,
+    PROMPT,
+    RANDOM,
+    STATE,
+    UNTOLD,
+    WEIGHTS,
+)
+from analyses.prompt.provenance.verdict import Effect, verdict
+from workbench.result import Finding, Result
+from workbench.wording import percent, quoted
+
+if TYPE_CHECKING:
+    from analyses.prompt.provenance.asked import Asked
+    from analyses.prompt.provenance.design import Cells
+    from analyses.prompt.provenance.subject import Subject
+
+_FROM = {
+    PROMPT: "came from the prompt",
+    WEIGHTS: "came from the weights",
+    STATE: "came from the prompt, carried by the recurrent state",
+    BOTH: "came from both",
+    NEITHER: "came from neither the prompt nor the weights, as far as this can be measured",
+    UNTOLD: "came from somewhere that cannot be told",
+}
+
+
+def add_verdict(
+    result: Result, found: list[Effect], cells: Cells, subject: Subject | None, words: str
+) -> None:
+    """Where the answer came from, and each source's effect."""
+    told = verdict(found)
+    named = [each.source for each in found if each.named]
+    where = f"came from {' and '.join(map(_the, named))}" if told == BOTH else _FROM[told]
+    as_given = cells.given if cells.has_context else cells.neutral.mean(0)
+    says = f"The answer {quoted(words)} {where}."
+    if told == UNTOLD:
+        unclear = ", ".join(_the(each.source) for each in found if each.named is None)
+        says += f" Not clear is what {unclear} gave: the neutral texts differ too much."
+    result.add(Finding("verdict", {each.source: float(bool(each.named)) for each in found}, says))
+    for each in found:
+        result.add(_effect(each, subject))
+    probability = float(np.exp(as_given.sum()))
+    result.add(Finding(
+        "probability", probability,
+        f"The model gives this answer a probability of {_share(probability)} "
+        + ("as the prompt stands." if cells.has_context else "behind neutral text."),
+        unit="probability",
+    ))  # fmt: skip
+    if cells.has_context and subject is not None:
+        values = cells.interaction.sum(-1)
+        mean = float(values.mean())
+        kind = (
+            "each would do without the other" if mean < -1
+            else "the context works through the subject" if mean > 1
+            else "they add up"
+        )  # fmt: skip
+        result.add(Finding(
+            "interaction", mean,
+            f"Interaction of the two: {mean:+.1f} nats ({kind}).", unit="nats",
+        ))  # fmt: skip
+    if not cells.has_context:
+        result.add(Finding("no_context", 1.0, "The prompt has no context before its question, so"
+                           " nothing could come from there but the question itself."))  # fmt: skip
+
+
+def _the(source: str) -> str:
+    return f"the {source}" if source != STATE else "the recurrent state"
+
+
+def _effect(each: Effect, subject: Subject | None) -> Finding:
+    """What one source gives, beside its null."""
+    span = f"{each.nats:+.1f} nats (95 % {each.low:+.1f} to {each.high:+.1f})"
+    null = "" if np.isnan(each.null) else f"; at most {each.null:+.1f} by chance"
+    if each.source == PROMPT:
+        says = f"From the prompt: the context gives the answer {span} over neutral text{null}."
+    elif each.source == WEIGHTS and subject is None:
+        says = (
+            "From the weights: this cannot be told, since the question names nobody and nothing"
+            " that could be hidden."
+        )
+    elif each.source == WEIGHTS:
+        assert subject is not None
+        says = (
+            f"From the weights: that the answer sees {quoted(subject.text)} in the question gives"
+            f" {span}{null}."
+        )
+    else:
+        says = (
+            "Through the state: wiping all recurrent states before the question takes"
+            f" {span} from the answer{null}."
+        )
+    interval = None if np.isnan(each.low) else (each.low, each.high)
+    return Finding(each.source, each.nats, says, unit="nats", interval=interval)
+
+
+def _share(p: float) -> str:
+    return "less than 0.1 %" if p < 0.001 else percent(p) if p >= 0.1 else f"{100 * p:.1f} %"
+
+
+def add_sentences(result: Result, without: str, words: str) -> None:
+    """The sentence that counts most, and what is said without it."""
+    table = result.tables["sentences"]
+    costs = table["cost"].dropna()
+    if not len(costs):
+        return
+    best = table.loc[costs.idxmax()]
+    others = costs.drop(costs.idxmax())
+    second = f"; the next costs {others.max():.1f}" if len(others) else ""
+    result.add(Finding(
+        "sentence", float(best["cost"]),
+        f"The answer rests most on {quoted(str(best['text']))}: hidden from all that follows, it"
+        f" costs {best['cost']:.1f} nats{second}. Without it the model goes on {quoted(without)}.",
+        unit="nats",
+    ))  # fmt: skip
+    flips = int((~table["still"].dropna().astype(bool)).sum())
+    result.add(Finding(
+        "changing", float(flips),
+        f"{flips} of {len(costs)} sentences, each hidden alone, change what the model says from"
+        f" {quoted(words)} to something else.",
+        unit="sentences",
+    ))  # fmt: skip
+    late = float(best["late_cost"])
+    if np.isfinite(late) and best["cost"] > 0.5:
+        passed = 1 - late / float(best["cost"])
+        result.add(Finding(
+            "passed_on", passed,
+            f"Hidden from the question alone it costs {late:.1f} nats: {percent(max(0.0, passed))}"
+            " of what it gives had been passed on to tokens between.",
+            unit="share",
+        ))  # fmt: skip
+
+
+def add_tokens(result: Result, asked: Asked) -> None:
+    """The token that the answer has to see, and how far the gradient agrees."""
+    from analyses.measures.statistics import spearman
+
+    table = result.tables["tokens"]
+    known = table.dropna(subset=["cost"])
+    if not len(known):
+        return
+    best = known.loc[known["cost"].idxmax()]
+    result.add(Finding(
+        "token", float(best["cost"]),
+        f"The answer itself has most to see {quoted(str(best['token']))} ({best['part']}): hidden"
+        f" from it, it costs {best['cost']:.1f} nats.",
+        unit="nats",
+    ))  # fmt: skip
+    both = known.dropna(subset=["gradient"])
+    if len(both) > 2:
+        rank = spearman(both["cost"].to_numpy(), both["gradient"].to_numpy())
+        result.add(Finding(
+            "gradient", rank,
+            f"Gradient × embedding ranks the tokens otherwise or alike: rank correlation {rank:.2f}"
+            " with what hiding them costs.",
+            unit="rank correlation",
+        ))  # fmt: skip
+
+
+def add_heads(result: Result) -> None:
+    """What the groups of heads do, beside random ones."""
+    table = result.tables["groups"]
+    whole = float(table.loc[table["group"] == "none", "logp"].iloc[0])
+    for name in (PROMPT, WEIGHTS):
+        rows = table[table["group"] == name]
+        if not len(rows):
+            continue
+        lost = whole - float(rows["logp"].iloc[0])
+        drawn = whole - table.loc[(table["group"] == RANDOM) & (table["of"] == name), "logp"]
+        heads = str(rows["heads"].iloc[0]).split()
+        reads = "the context" if name == PROMPT else "the subject"
+        beside = f"; as many random heads {drawn.min():.1f} to {drawn.max():.1f}" * bool(len(drawn))
+        shown = ", ".join(heads[:4]) + (" …" if len(heads) > 4 else "")
+        result.add(Finding(
+            f"{name}_heads", lost,
+            f"{len(heads)} heads that look at {reads} ({shown}) cost the answer {lost:.1f} nats"
+            f" when they are off at the end{beside}.",
+            unit="nats",
+        ))  # fmt: skip
+
+
+def add_closed_book(result: Result) -> None:
+    """What the question alone gives."""
+    table = result.tables["closed_book"]
+    same, n = int(table["same"].sum()), len(table)
+    p = float(table["probability"].mean())
+    says = f"Asked without the context, the model gives this answer in {same} of {n} wordings"
+    says += f" (mean probability {_share(p)})."
+    if same < n:
+        other = table.loc[~table["same"], "said"].iloc[0]
+        says += f" Otherwise it says, for one, {quoted(str(other).strip())}."
+    result.add(Finding("closed_book", same / n, says, unit="share"))

@@ -1,0 +1,139 @@
+"""Through which heads the answer came: each switched off at the prompt's end, what it looks at
+there, and those that look at the context or at the subject switched off together.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+
+import workbench as wb
+from analyses.prompt.provenance.asked import Asked, Range
+from analyses.prompt.provenance.constants import GROUP, PROMPT, RANDOM, RANDOM_GROUPS, WEIGHTS
+from analyses.prompt.provenance.subject import Subject
+from hooks.prefix_cache import PrefixCache, PrefixState, step
+from workbench.heads import head_name
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from hooks.model import InstrumentedModel
+    from workbench.progress import Progress
+
+Head = tuple[int, int]
+_LOOKS = 0.1  # of a head's attention, at the least, is on the part that it is taken to read
+
+
+def head_table(
+    model: InstrumentedModel,
+    asked: Asked,
+    subject: Subject | None,
+    answer: Sequence[int],
+    progress: Progress,
+) -> pd.DataFrame:
+    """A row for each head: the log-probability of the answer's first token with the head off at
+    the prompt's last token, less that of the model as it is; and the head's attention there.
+    """
+    import pandas as pd
+
+    swept = wb.sweep(
+        model, [asked.ids], [[answer[0]]], over="heads", read="logprob", progress=progress
+    )
+    effect = swept["effect"].isel(prompt=0)
+    effect = effect.isel(target=0) if "target" in effect.dims else effect
+    trace = wb.capture(model, [asked.ids], sites="pattern", positions=[-1])
+    pattern = (
+        trace["pattern"].isel(prompt=0, pos=0)
+        if "pos" in trace["pattern"].dims
+        else (trace["pattern"].isel(prompt=0, query=0))
+    )
+    mentions = asked.in_question(subject.mentions) if subject is not None else []
+    rows = []
+    for layer in effect["layer"].values.tolist():
+        for head in effect["head"].values.tolist():
+            value = float(effect.sel(layer=layer, head=head))
+            if not np.isfinite(value):
+                continue
+            looks = pattern.sel(layer=layer, head=head).values
+            rows.append((layer, head, head_name(layer, head), value,
+                         _on(looks, asked.context), _on(looks, mentions)))  # fmt: skip
+    return pd.DataFrame(
+        rows, columns=["layer", "head", "label", "effect", "on_context", "on_subject"]
+    )
+
+
+def _on(looks: np.ndarray, ranges: Sequence[Range]) -> float:
+    return float(sum(looks[start:stop].sum() for start, stop in ranges))
+
+
+def groups(table: pd.DataFrame) -> dict[str, list[Head]]:
+    """Heads that read the prompt and heads that read the subject: of those whose loss costs the
+    answer, the strongest, by where they look more.
+    """
+    helps = table[table["effect"] < 0].sort_values("effect")
+    on_prompt = (helps["on_context"] >= _LOOKS) & (helps["on_context"] > helps["on_subject"])
+    on_subject = (helps["on_subject"] >= _LOOKS) & ~on_prompt
+    return {
+        name: [(int(row.layer), int(row.head)) for row in helps[rows].head(GROUP).itertuples()]
+        for name, rows in ((PROMPT, on_prompt), (WEIGHTS, on_subject))
+    }
+
+
+@torch.no_grad()
+def switch_off(
+    model: InstrumentedModel,
+    asked: Asked,
+    answer: Sequence[int],
+    chosen: dict[str, list[Head]],
+    seed: int,
+    progress: Progress,
+) -> pd.DataFrame:
+    """Each group off at the prompt's last token and the answer's, and as many random other heads.
+
+    Returns:
+        A row for each group and each random draw: `group`, `of` (the group that a random draw is
+        as large as), `heads`, `logp` of the whole answer.
+    """
+    import pandas as pd
+
+    prefix = PrefixCache(model, [asked.ids[:-1]]).state()
+    every = [(layer, head) for layer in range(model.n_layers) for head in range(model.n_heads)]
+    rng = random.Random(seed)
+    rows = [("none", "none", "", _logp(model, prefix, asked, answer, []))]
+    named = {name: heads for name, heads in chosen.items() if heads}
+    for n, (name, heads) in enumerate(named.items()):
+        progress(n / max(1, len(named)), f"Heads that read the {name} off, and random ones")
+        rows.append((name, name, _names(heads), _logp(model, prefix, asked, answer, heads)))
+        others = [head for head in every if head not in heads]
+        for _ in range(RANDOM_GROUPS if len(others) >= len(heads) else 0):
+            drawn = sorted(rng.sample(others, len(heads)))
+            logp = _logp(model, prefix, asked, answer, drawn)
+            rows.append((RANDOM, name, _names(drawn), logp))
+    return pd.DataFrame(rows, columns=["group", "of", "heads", "logp"])
+
+
+def _names(heads: Sequence[Head]) -> str:
+    return " ".join(head_name(*head) for head in heads)
+
+
+def _logp(
+    model: InstrumentedModel,
+    prefix: PrefixState,
+    asked: Asked,
+    answer: Sequence[int],
+    off: Sequence[Head],
+) -> float:
+    """Log-probability of the answer, with heads off from the prompt's last token on."""
+    ids = torch.tensor([[asked.ids[-1], *answer[:-1]]], device=model.device)
+    if off:
+        with wb.ablate(model, list(off)):
+            _, logits = step(model, prefix.fork(), ids)
+    else:
+        _, logits = step(model, prefix.fork(), ids)
+    goal = torch.tensor([list(answer)], device=model.device)
+    each = logits.float().log_softmax(-1).gather(2, goal[:, :, None])
+    return float(each.sum())

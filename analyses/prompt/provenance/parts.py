@@ -1,0 +1,58 @@
+"""The experiments of a run."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Literal
+
+from workbench.parts import Part
+
+if TYPE_CHECKING:
+    from hooks.model import InstrumentedModel
+
+Name = Literal["split", "sentences", "tokens", "heads", "closed-book"]
+
+
+def no_heads(model: InstrumentedModel) -> str | None:
+    """Why no head can be switched off, or None."""
+    if "z" in model.sites and "pattern" in model.sites:
+        return None
+    return "it has no attention heads whose patterns can be read"
+
+
+PARTS = [
+    Part(
+        "split",
+        "Prompt, weights or state",
+        "How much of the answer each source gives, beside matched random parts.",
+        views=["Split"],
+    ),
+    Part(
+        "sentences",
+        "Sentences",
+        "Which sentences of the context the answer rests on, and what is said without them.",
+        views=["Sentences"],
+    ),
+    Part(
+        "tokens",
+        "Tokens",
+        "Which tokens the answer itself has to see, beside what the gradient guesses.",
+        views=["Tokens"],
+    ),
+    Part(
+        "heads",
+        "Heads",
+        "Which heads bring the answer, and what becomes of it with those that read the context, or"
+        " the subject, switched off.",
+        stands_on=["split"],
+        unavailable_reason=no_heads,
+        views=["Heads"],
+    ),
+    Part(
+        "closed-book",
+        "The question alone",
+        "What the model says when it is asked without the context, in several wordings.",
+        views=["Closed-book"],
+    ),
+]
+DEFAULT: list[Name] = ["split", "sentences", "tokens", "heads", "closed-book"]
+PRESETS = {"quick": {"parts": ["split", "sentences"]}, "paper": {"draws": 32}}

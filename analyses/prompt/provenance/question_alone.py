@@ -1,0 +1,70 @@
+"""The question by itself, in several wordings: what the weights say without the context."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import torch
+
+from analyses.prompt.provenance.asked import Asked
+from hooks.generation import continued
+from hooks.prompt_changes import PromptChange, read_answer
+from workbench.models.conversation import has_template, render
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from hooks.model import InstrumentedModel
+    from workbench.progress import Progress
+
+_ASKED = ("{}\nAnswer:", "Question: {}\nAnswer:", "Q: {}\nA:", "{}")
+_BEGUN = ("{}", "It is well known that {}", "Fact: {}", "Question and answer.\n{}")
+_MORE = 4  # tokens said beyond the answer
+
+
+def closed_book_table(
+    model: InstrumentedModel, asked: Asked, answer: Sequence[int], progress: Progress
+) -> pd.DataFrame:
+    """A row for each wording: how probable the answer is without the context, and what the model
+    says instead.
+
+    `same` says whether the greedy continuation begins with the answer.
+    """
+    import pandas as pd
+
+    rows = []
+    words = model.text.decode_continuation(answer)
+    wordings = _wordings(model, asked)
+    for n, (name, ids) in enumerate(wordings):
+        progress(n / len(wordings), "The question without its context")
+        logp = float(read_answer(model, ids, answer, [PromptChange()]).total[0])
+        new = continued(model, torch.tensor([ids], device=model.device), len(answer) + _MORE)
+        said = model.text.decode_continuation(new[0].tolist(), special=False)
+        same = said.strip().casefold().startswith(words.strip().casefold())
+        rows.append((name, logp, float(torch.tensor(logp).exp()), said, same))
+    return pd.DataFrame(rows, columns=["wording", "logp", "probability", "said", "same"])
+
+
+def _wordings(model: InstrumentedModel, asked: Asked) -> list[tuple[str, list[int]]]:
+    """Names and tokens of each wording; in the model's chat format, too, where it has one."""
+    begin = asked.spans[asked.question[0]][0]
+    question = asked.text[begin:].strip()
+    found = []
+    closed = question.endswith("?")
+    if _is_chat(model, asked):
+        asks = asked.text[begin:].split("?")[0].strip() + "?"
+        turn = render(model.text, [{"role": "user", "content": asks}])
+        found.append(("in the chat format", turn.ids))
+        question, closed = asks, True
+    for wording in _ASKED if closed else _BEGUN:
+        text = wording.format(question)
+        found.append((wording.replace("{}", "…").replace("\n", " ⏎ "), model.tokens(text)))
+    return found
+
+
+def _is_chat(model: InstrumentedModel, asked: Asked) -> bool:
+    """Whether the prompt was written by the model's chat template."""
+    return has_template(model.tokenizer) and any(
+        model.text.is_special(token) for token in asked.ids[asked.question[0] :]
+    )

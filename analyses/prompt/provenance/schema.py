@@ -1,0 +1,127 @@
+"""What the tables and findings of a run mean."""
+
+from workbench.schema import Column as C
+from workbench.schema import FindingSchema as F
+from workbench.schema import Schema, TableSchema
+
+_LAYER = C("layer", "Number of the layer, from 0.")
+_LOGP = C("logp", "Log-probability of the whole answer.", "nats", title="log-probability")
+
+SPLIT = (
+    "The context is left as it is or replaced by neutral text of as many tokens; the subject of the"
+    " question is seen by what follows it, or not. Effects are in nats of the answer's"
+    " log-probability: 0.7 nats double a probability, 2.3 make it ten times as large. They are not"
+    " forced to add up: where the prompt and the weights say the same, either does without the"
+    " other."
+)
+SENTENCES = (
+    "A sentence is hidden from every later token, in all layers and heads; what cannot be hidden"
+    " (recurrent layers) is replaced by neutral text. Positions stay as they are."
+)
+TOKENS = (
+    "Each token is hidden from the prompt's last token and from the answer alone: what other tokens"
+    " took from it before is still there, so a context may matter though no single token does."
+)
+HEADS = (
+    "Each head is switched off at the prompt's last token. Heads that look at the context there, or"
+    " at the subject, are then switched off together, beside as many random ones."
+)
+CLOSED = "The question is asked alone, in several wordings, with greedy decoding."
+
+SCHEMA = Schema(
+    tables=[
+        TableSchema("effects", "What each source gives to the answer.", [
+            C("source", "`prompt`, `weights`, or `state` (the recurrent state)."),
+            C("effect", "Mean over neutral texts.", "nats"),
+            C("low", "Lower end of its 95 % interval over neutral texts."),
+            C("high", "Upper end."),
+            C("null", "The largest effect of a matched random part.", "nats", title="by chance"),
+            C("named", "Whether it is a source of the answer, by the rule on the page.",
+              title="a source"),
+        ]),
+        TableSchema("cells", "The experiment, cell by cell.", [
+            C("context", "`as given`, or `neutral` text in its place."),
+            C("memory", "Whether the subject is `seen` or `blocked`, or the `state wiped` before"
+              " the question.", title="subject"),
+            C("draw", "Number of the neutral text; -1 is the context as it is."),
+            _LOGP,
+        ]),
+        TableSchema("answer", "The answer, token by token.", [
+            C("place", "Place of the token in the answer, from 0."),
+            C("token", "The token as text."),
+            C("logp", "Its log-probability as the prompt stands (behind neutral text, where there"
+              " is no context).", "nats", title="log-probability"),
+            C("prompt", "What the context gives to it.", "nats"),
+            C("weights", "What seeing the subject gives to it.", "nats"),
+        ]),
+        TableSchema("prompt", "The prompt, token by token.", [
+            C("pos", "Position of the token, from 0."),
+            C("token", "The token as text."),
+            C("part", "`context`, `question`, `subject`, or `format` (what stays whatever the"
+              " context)."),
+            C("sentence", "Number of its sentence of the context; -1 for none."),
+        ]),
+        TableSchema("sentences", "The sentences of the context.", [
+            C("sentence", "Number of the sentence, from 0."),
+            C("text", "As it is written; neighbours together where there are more than 40."),
+            C("start", "Its first token.", title="from token"),
+            C("stop", "The token behind its last.", title="to before"),
+            C("cost", "What the answer's log-probability loses where no later token sees it.",
+              "nats"),
+            C("late_cost", "The same where only question and answer do not see it.", "nats",
+              title="hidden from the question"),
+            C("still", "Whether the model would still say every token of the answer.",
+              title="same answer"),
+        ]),
+        TableSchema("tokens", "The tokens of the prompt.", [
+            C("pos", "Position of the token, from 0."),
+            C("token", "The token as text."),
+            C("part", "`context`, `question` or `format`."),
+            C("cost", "What the answer loses where it does not see this token.", "nats"),
+            C("gradient", "Gradient of the answer's log-probability times the token's embedding: a"
+              " guess of the same to first order.", "nats", title="gradient × embedding"),
+        ]),
+        TableSchema("heads", "Every head at the prompt's last token.", [
+            _LAYER,
+            C("head", "Number of the head in its layer.", title="number"),
+            C("label", "The head, by layer and number.", title="head"),
+            C("effect", "Change of the log-probability of the answer's first token with the head"
+              " off.", "nats"),
+            C("on_context", "Share of its attention there that is on the context.",
+              title="looks at context"),
+            C("on_subject", "Share that is on the subject in the question.",
+              title="looks at subject"),
+        ]),
+        TableSchema("groups", "Heads switched off together.", [
+            C("group", "`prompt`: heads that look at the context; `weights`: at the subject;"
+              " `random part`: as many random ones; `none`."),
+            C("of", "The group that a random draw is as large as."),
+            C("heads", "The heads."),
+            _LOGP,
+        ]),
+        TableSchema("closed_book", "The question without its context.", [
+            C("wording", "How it is asked; … stands for the question."),
+            _LOGP,
+            C("probability", "Of the whole answer."),
+            C("said", "How the model goes on, greedily."),
+            C("same", "Whether that begins with the answer.", title="same answer"),
+        ]),
+    ],
+    findings=[
+        F("verdict", "Where the answer came from (1 for a source, 0 for none)"),
+        F("prompt", "What the context gives"),
+        F("weights", "What seeing the subject gives"),
+        F("state", "What the recurrent state carries"),
+        F("interaction", "How much more the context gives where the subject is seen"),
+        F("probability", "Probability of the answer"),
+        F("no_context", "The prompt has no context"),
+        F("sentence", "The sentence that counts most"),
+        F("changing", "Sentences without which another answer comes"),
+        F("passed_on", "Share that other tokens had taken over"),
+        F("token", "The token that counts most"),
+        F("gradient", "Agreement of the gradient with hiding"),
+        F("prompt_heads", "Heads that look at the context, off"),
+        F("weights_heads", "Heads that look at the subject, off"),
+        F("closed_book", "Wordings in which the weights alone say the answer"),
+    ],
+)  # fmt: skip

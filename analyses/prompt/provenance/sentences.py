@@ -1,0 +1,166 @@
+"""Which sentences and tokens of the prompt the answer rests on."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from analyses.prompt.provenance.asked import Asked, Range, Sentence
+from analyses.prompt.provenance.constants import LONG
+from analyses.prompt.provenance.neutral import neutral_tokens
+from hooks.generation import continued
+from hooks.hidden_keys import unavailable_reason
+from hooks.prompt_changes import AnswerReadings, Hidden, PromptChange, read_answer
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from hooks.model import InstrumentedModel
+    from workbench.progress import Progress
+
+_BLOCKS = 8  # of sentences that are taken away together first, in a long prompt
+_INSIDE = 2  # of these blocks, whose sentences are then taken away one by one
+
+
+def sentence_table(
+    model: InstrumentedModel,
+    asked: Asked,
+    answer: Sequence[int],
+    seed: int,
+    progress: Progress,
+) -> pd.DataFrame:
+    """A row for each sentence of the context.
+
+    `cost` is what the answer's log-probability loses where no later token sees the sentence;
+    `late_cost` where only the question and the answer do not: what is left of the difference has
+    been passed on by tokens between. In a prompt of more than 400 tokens blocks of sentences are
+    taken away first, then the sentences of the two that cost most: `cost` is NaN in the others.
+    """
+    import pandas as pd
+
+    pieces = asked.sentences
+    taking = _Taking(model, asked, answer, seed)
+    late = taking.read(pieces, progress.subprogress(0, 0.3), late=True)
+    chosen = list(range(len(pieces)))
+    if len(asked.ids) > LONG and len(pieces) > _BLOCKS:
+        chosen = _inside(taking, pieces, progress.subprogress(0.3, 0.6))
+    found = taking.read([pieces[n] for n in chosen], progress.subprogress(0.6, 1))
+    logp, _ = taking.unchanged
+    rows = []
+    for n, piece in enumerate(pieces):
+        at = chosen.index(n) if n in chosen else None
+        cost = np.nan if at is None else float(logp - found.total[at])
+        still = np.nan if at is None else _still(found, at, answer)
+        late_cost = float(logp - late.total[n]) if taking.hides else np.nan
+        rows.append((n, piece.text, piece.start, piece.stop, cost, late_cost, still))
+    columns = ["sentence", "text", "start", "stop", "cost", "late_cost", "still"]
+    return pd.DataFrame(rows, columns=columns)
+
+
+def _inside(taking: _Taking, pieces: Sequence[Sentence], progress: Progress) -> list[int]:
+    """Sentences of the blocks whose loss costs most."""
+    blocks = [block for block in np.array_split(np.arange(len(pieces)), _BLOCKS) if len(block)]
+    spans = [Sentence("", pieces[b[0]].start, pieces[b[-1]].stop) for b in blocks]
+    found = taking.read(spans, progress)
+    order = np.argsort(found.total.numpy())[:_INSIDE]
+    return sorted(int(n) for block in order for n in blocks[block])
+
+
+def _still(found: AnswerReadings, row: int, answer: Sequence[int]) -> bool:
+    return found.likeliest[row].tolist() == list(answer)
+
+
+class _Taking:
+    """Takes sentences away: hides them, or puts neutral text in their place where the model's
+    layers have no keys.
+    """
+
+    def __init__(
+        self, model: InstrumentedModel, asked: Asked, answer: Sequence[int], seed: int
+    ) -> None:
+        self._model, self._asked, self._answer = model, asked, list(answer)
+        self.hides = unavailable_reason(model) is None
+        found = read_answer(model, asked.ids, answer, [PromptChange()])
+        self.unchanged = float(found.total[0]), found.likeliest[0].tolist()
+        longest = max((stop - start for start, stop in asked.context), default=0)
+        words = model.text.decode_continuation(answer)
+        self._neutral = neutral_tokens(model, longest, 1, [words], seed)[0]
+
+    def read(
+        self, pieces: Sequence[Sentence], progress: Progress, *, late: bool = False
+    ) -> AnswerReadings:
+        changes = [self._change(each, late) for each in pieces]
+        return read_answer(self._model, self._asked.ids, self._answer, changes, progress)
+
+    def _change(self, piece: Sentence, late: bool) -> PromptChange:
+        start, stop = piece.start, piece.stop
+        if not self.hides:
+            return PromptChange(((start, self._neutral[: stop - start]),))
+        return PromptChange(
+            hidden=(Hidden(start, stop, self._asked.question[0] if late else stop),)
+        )
+
+
+def says_without(model: InstrumentedModel, asked: Asked, piece: Sentence, length: int) -> str:
+    """What the model says when a sentence is cut out of the prompt, greedily."""
+    import torch
+
+    ids = [*asked.ids[: piece.start], *asked.ids[piece.stop :]]
+    new = continued(model, torch.tensor([ids], device=model.device), length)
+    return model.text.decode_continuation(new[0].tolist(), special=False)
+
+
+def token_table(
+    model: InstrumentedModel,
+    asked: Asked,
+    answer: Sequence[int],
+    gradient: np.ndarray | None,
+    progress: Progress,
+) -> pd.DataFrame:
+    """A row for each token of the prompt: what the answer loses where the prompt's last token and
+    the answer do not see it (NaN of the last itself), and the gradient's guess of the same.
+
+    Args:
+        gradient: gradient times embedding of each token, in nats, (token,).
+    """
+    import pandas as pd
+
+    n = len(asked.ids)
+    costs = np.full(n, np.nan)
+    if unavailable_reason(model) is None and n > 1:
+        changes = [PromptChange(hidden=(Hidden(pos, pos + 1, n - 1),)) for pos in range(n - 1)]
+        total = read_answer(
+            model, asked.ids, answer, [PromptChange(), *changes], progress
+        ).total.numpy()
+        costs[:-1] = total[0] - total[1:]
+    parts = [_part_of(asked, pos) for pos in range(n)]
+    guess = np.full(n, np.nan) if gradient is None else gradient
+    return pd.DataFrame({
+        "pos": range(n), "token": model.prompt_strings(asked.ids), "part": parts,
+        "cost": costs, "gradient": guess,
+    })  # fmt: skip
+
+
+def gradient_of(model: InstrumentedModel, asked: Asked, answer: Sequence[int]) -> np.ndarray:
+    """Gradient of the answer's log-probability times each token's embedding, in nats, (token,)."""
+    from hooks.gradients.activations import activation_gradients
+    from hooks.metrics import continuation_loss
+
+    loss = continuation_loss(len(answer))
+    whole = [*asked.ids, *answer]
+    trace = activation_gradients(
+        model, [whole], loss, sites="resid_pre", layers=[0], times_activation=True
+    )
+    values = trace["resid_pre"].isel(prompt=0, layer=0).sum("d_model").values
+    # The loss is the mean of the answer's tokens, and falls where the log-probability rises.
+    found: np.ndarray = -len(answer) * values[: len(asked.ids)]
+    return found
+
+
+def _part_of(asked: Asked, pos: int) -> str:
+    if pos >= asked.question[0]:
+        return "question"
+    inside: list[Range] = [each for each in asked.context if each[0] <= pos < each[1]]
+    return "context" if inside else "format"
