@@ -39,6 +39,7 @@ AGREE = 0.99
 RIDGE = 1e-4
 """Of the mean of C's diagonal."""
 FORMAT = "workbench key statistics 1"
+_OWN_TEXT = "own-{}"  # so many tokens of the text that is read where none is given
 _WINDOW = 256  # tokens read at once
 _ROWS = 8
 _PROBES = 16  # keys that the two halves are compared on
@@ -111,7 +112,9 @@ def key_statistics(
         text: a text or several; None is the English that ships with the workbench and what the
             installed packages say of themselves (`workbench.default_corpus` without code). What the
             model itself says is a good choice too (`hooks.features.self_generated_text`).
-        cache: keep them on this machine, and take what is kept: by weights, layer and text.
+        cache: keep them on this machine, and take what is kept: by weights, layer and text. That
+            text which is read by itself goes by its number of tokens alone, whatever packages were
+            installed since: each would change it a little, and all keys would be read again.
 
     Raises:
         BadInput: no such layer, quantized weights, or less than a window of text.
@@ -120,10 +123,10 @@ def key_statistics(
     """
     wanted = [layers] if isinstance(layers, int) else sorted(set(layers))
     projections = [down_projection(model, layer) for layer in wanted]
-    windows = _windows(model, text, TOKENS if tokens is None else tokens)
-    digest = hashlib.sha256(repr(windows).encode()).hexdigest()[:16]
-    weights = weight_hash(model.module)
-    files = {layer: _folder() / f"{weights}-{digest}-{layer}.safetensors" for layer in wanted}
+    most, weights = TOKENS if tokens is None else tokens, weight_hash(model.module)
+    windows = None if text is None else _windows(model, text, most)
+    named = _OWN_TEXT.format(most) if windows is None else _digest(windows)
+    files = {layer: _file(weights, named, layer) for layer in wanted}
     found = {
         layer: read_statistics(file)[layer]
         for layer, file in files.items()
@@ -131,7 +134,8 @@ def key_statistics(
     }
     missing = [p for p in projections if p.layer not in found]
     if missing:
-        new = _measured(model, missing, windows, weights, digest, progress or Progress())
+        windows = windows or _windows(model, text, most)
+        new = _measured(model, missing, windows, weights, _digest(windows), progress or Progress())
         if cache:
             for layer, each in new.items():
                 files[layer].parent.mkdir(parents=True, exist_ok=True)
@@ -140,14 +144,20 @@ def key_statistics(
     return {layer: found[layer] for layer in wanted}
 
 
-def _folder() -> Path:
-    return paths.cache_dir() / "key-statistics"
+def _digest(windows: Sequence[list[int]]) -> str:
+    return hashlib.sha256(repr(windows).encode()).hexdigest()[:16]
 
 
-def stored_layers(model: InstrumentedModel, layers: Sequence[int]) -> list[int]:
-    """Those of the layers whose moment is kept on this machine, over whatever text."""
-    weights, folder = model.card.weight_hash, _folder()
-    return [layer for layer in layers if any(folder.glob(f"{weights}-*-{layer}.safetensors"))]
+def _file(weights: str, text: str, layer: int) -> Path:
+    return paths.cache_dir() / "key-statistics" / f"{weights}-{text}-{layer}.safetensors"
+
+
+def stored_layers(model: InstrumentedModel, layers: Sequence[int], tokens: int) -> list[int]:
+    """Those of the layers whose moment over so many tokens of the text that is read by itself is
+    kept on this machine.
+    """
+    weights, text = model.card.weight_hash, _OWN_TEXT.format(tokens)
+    return [layer for layer in layers if _file(weights, text, layer).is_file()]
 
 
 def _windows(

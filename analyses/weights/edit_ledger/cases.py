@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from workbench.progress import Progress
 
 _TWO_STEPS = 4  # questions of two steps, at most, of either kind
+_ABOUT = 2  # subjects that are written about, of those that truly have an answer
 _TYPED = 6  # tokens in which a typed fact's present answer is looked for
 
 
@@ -52,6 +53,8 @@ class EditCase:
         template: the prompt with {subject}.
         popularity: how well known the subject is; None where that is not known.
         questions: everything that is asked, the prompt itself first.
+        about_new, about_old: prompts behind which the model writes about either answer, and about
+            other subjects that truly have it.
     """
 
     subject: str
@@ -60,6 +63,17 @@ class EditCase:
     template: str
     popularity: float | None
     questions: tuple[EditQuestion, ...]
+    about_new: tuple[str, ...]
+    about_old: tuple[str, ...]
+
+    @property
+    def writing(self) -> str:
+        """The prompt behind which the model writes about the subject."""
+        return _writing(self.subject)
+
+
+def _writing(name: str) -> str:
+    return f"{name} is"
 
 
 def cases(
@@ -128,7 +142,10 @@ def _typed(model: InstrumentedModel, params: Params) -> EditCase:
         r for r in facts.relations().values() if params.subject in {f.subject for f in r.facts}
     ]
     questions += _of_same_subject(fact, params.answer, others)
-    return EditCase(params.subject, old, params.answer, params.prompt, None, tuple(questions))
+    return EditCase(
+        params.subject, old, params.answer, params.prompt, None, tuple(questions),
+        (_writing(params.answer),), (_writing(old),),
+    )  # fmt: skip
 
 
 def _relation_of_prompt(prompt: str) -> Relation | None:
@@ -200,8 +217,22 @@ def _case(
     ask += _two_steps(relation, fact, new)
     ask += _robust(relation, fact, new, others, text, rng)
     return EditCase(
-        fact.subject, fact.answer, new, relation.closed_book, fact.popularity, tuple(ask)
-    )
+        fact.subject, fact.answer, new, relation.closed_book, fact.popularity, tuple(ask),
+        _about(relation, new, fact.subject), _about(relation, fact.answer, fact.subject),
+    )  # fmt: skip
+
+
+def _about(relation: Relation, answer: str, subject: str) -> tuple[str, ...]:
+    """Prompts for texts about an answer: itself, and the best-known other subjects that have it,
+    each behind a sentence that says so.
+    """
+    others = [f for f in relation.facts if f.answer == answer and f.subject != subject]
+    others.sort(key=lambda f: -(f.popularity or 0.0))
+    said = [
+        f"{relation.fill('statement', f.subject, answer).text} {_writing(f.subject)}"
+        for f in others[:_ABOUT]
+    ]
+    return (_writing(answer), *said)
 
 
 def _neighbours(

@@ -17,6 +17,7 @@ Method = Literal[
     "grace",
     "wise",
     "in-context",
+    "fine-tune-in-context",
 ]
 METHODS: dict[str, str] = {
     "none": "no edit",
@@ -32,6 +33,7 @@ METHODS: dict[str, str] = {
     "grace": "GRACE",
     "wise": "WISE",
     "in-context": "in context",
+    "fine-tune-in-context": "fine-tuning and in context",
 }
 """What a person reads. The first three are the nulls that every method stands beside: no change,
 a change of equal size under the same keys to something at random, and the same method in a random

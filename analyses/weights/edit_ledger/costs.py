@@ -88,7 +88,7 @@ def _edit(method: str) -> Cost:
 
 def _keys(shop: Workshop, layers: Sequence[int]) -> Cost:
     """Reading the moments of the layers that are not kept yet, up to the highest of them."""
-    missing = set(layers) - set(stored_layers(shop.model, layers))
+    missing = set(layers) - set(stored_layers(shop.model, layers, shop.tokens))
     if not missing:
         return Cost()
     share = (max(missing) + 1) / shop.model.n_layers

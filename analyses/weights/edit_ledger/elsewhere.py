@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -13,6 +13,7 @@ import torch
 
 from analyses.weights.edit_ledger.asking import ask
 from analyses.weights.edit_ledger.cases import EditCase, EditQuestion
+from analyses.weights.edit_ledger.consistency import write
 from workbench import facts
 
 if TYPE_CHECKING:
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
 _NEUTRAL = 768  # tokens of neutral text
 _WINDOW = 256
 _OTHER = 24  # facts of other relations that are asked
-_WRITTEN = 48  # tokens that are written on
 _SHARES = (2 / 3, 4 / 3)  # weights of bigrams and trigrams in the entropy
 
 
@@ -34,6 +34,7 @@ class Elsewhere:
         known: share of facts of other relations that are still answered rightly.
         entropy: of the word pairs and triples that it writes on about the subject, bits; low where
             it repeats itself (Meng et al. 2022).
+        texts: what it writes on about each of the subjects that were given.
         next_logp: of every next token in the neutral text, (token, d_vocab) float32, to compare
             two models.
     """
@@ -41,6 +42,7 @@ class Elsewhere:
     loss: float
     known: float
     entropy: float
+    texts: tuple[str, ...]
     next_logp: torch.Tensor
 
     def kl_from(self, other: Elsewhere) -> float:
@@ -86,11 +88,14 @@ class Yardstick:
         return len(self._questions)
 
     @torch.no_grad()
-    def read(self, cases: Sequence[EditCase] = ()) -> Elsewhere:
+    def read(
+        self, cases: Sequence[EditCase] = (), before: Callable[[str], str] = lambda text: text
+    ) -> Elsewhere:
         """The model as it is now.
 
         Args:
             cases: of whose subjects something is written; none leaves the entropy out (nan).
+            before: what the model is given in place of the prompt for that.
         """
         model, loss, kept = self.model, [], []
         for window in self._windows:
@@ -101,12 +106,22 @@ class Yardstick:
             loss.append(-logp.gather(1, targets[:, None])[:, 0])
             kept.append(logp[:: max(1, len(logp) // 16)])
         known = ask(model, self._questions).gives_old.mean() if self._questions else np.nan
-        texts = [self._written(case.subject) for case in cases]
-        entropy = float(np.mean([word_entropy(text) for text in texts])) if texts else np.nan
-        return Elsewhere(float(torch.cat(loss).mean()), float(known), entropy, torch.cat(kept))
+        texts = self.written(cases, before)
+        return Elsewhere(
+            float(torch.cat(loss).mean()), float(known), mean_entropy(texts), texts,
+            torch.cat(kept),
+        )  # fmt: skip
 
-    def _written(self, subject: str) -> str:
-        return self.model.generate(f"{subject} is", max_new_tokens=_WRITTEN)
+    def written(
+        self, cases: Sequence[EditCase], before: Callable[[str], str] = lambda text: text
+    ) -> tuple[str, ...]:
+        """What the model as it is now writes on about each subject."""
+        return tuple(write(self.model, [before(case.writing) for case in cases]))
+
+
+def mean_entropy(texts: Sequence[str]) -> float:
+    """Mean `word_entropy`; nan without texts."""
+    return float(np.mean([word_entropy(text) for text in texts])) if texts else np.nan
 
 
 def word_entropy(text: str) -> float:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -76,15 +77,24 @@ _SAID = 4
 """Methods that a sentence says one by one; the table has all."""
 
 
-def _listed(said: dict[str, str], rates: dict[str, float]) -> str:
-    """The best ones and the bar to beat, one by one; the others together."""
+def _listed(
+    said: dict[str, str], rates: dict[str, float], spelt: Callable[[float], str] | None = None
+) -> str:
+    """The best ones and the bar to beat, one by one; the others together.
+
+    Args:
+        spelt: how a number is written; None is as a percentage.
+    """
     if len(said) <= _SAID:
         return ", ".join(said.values())
     bar = c.METHODS["in-context"]
     first = list(said)[: _SAID - 1]
     first += [bar] if bar in said and bar not in first else []
     rest = [rates[method] for method in said if method not in first]
-    others = percent_span(min(rest), max(rest)) if min(rest) < max(rest) else percent(rest[0])
+    if spelt is not None:
+        others = " to ".join(dict.fromkeys([spelt(min(rest)), spelt(max(rest))]))
+    else:
+        others = percent_span(min(rest), max(rest)) if min(rest) < max(rest) else percent(rest[0])
     listed = ", ".join(said[method] for method in first)
     return f"{listed}, {counted(len(rest), 'other')} {others}" if rest else listed
 
@@ -120,6 +130,7 @@ def add_single(result: Result, known_elsewhere: int) -> None:
             )  # fmt: skip
             break
     _add_elsewhere(result, known_elsewhere)
+    _add_writing(result)
     edits = result.tables["edits"]
     exact = int(edits["undone"].sum())
     result.add(
@@ -200,6 +211,35 @@ def _add_elsewhere(result: Result, known_elsewhere: int) -> None:
                 if row["loss_change_low"] == row["loss_change_low"]
             }
             or None,
+        )
+    )
+
+
+def _add_writing(result: Result) -> None:
+    """Consistency: what is written about the subject, beside texts about either answer."""
+    table = _edited(result).dropna(subset=["consistency"])
+    bare = _of(result.tables["methods"], "none")
+    if table.empty or bare is None:
+        return
+    table = table.sort_values("consistency", ascending=False, kind="stable")
+    said = {
+        row["method"]: f"{row['method']} {row['consistency']:.2f}" for _, row in table.iterrows()
+    }
+    rates = dict(zip(table["method"], table["consistency"], strict=True))
+    spans = {
+        row["method"]: (float(row["consistency_low"]), float(row["consistency_high"]))
+        for _, row in table.iterrows()
+        if row["consistency_low"] == row["consistency_low"]
+    }
+    result.add(
+        Finding(
+            "writing",
+            {method: float(rate) for method, rate in rates.items()},
+            "What the model writes about the subject is like texts about the new answer (cosine"
+            f" of words, 1 is alike): {_listed(said, rates, '{:.2f}'.format)}; without an edit"
+            f" {bare['consistency']:.2f}.",
+            unit="cosine",
+            interval=spans or None,
         )
     )
 

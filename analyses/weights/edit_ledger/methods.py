@@ -185,6 +185,14 @@ def _in_context(
     return MadeEdit("in-context", before=lambda text: editing.in_context(requests, text))
 
 
+def _trained_and_said(
+    shop: Workshop, requests: Requests, progress: Progress, layer: int | None
+) -> MadeEdit:
+    trained = _fine_tune(None)(shop, requests, progress, layer)
+    said = _in_context(shop, requests, progress, layer)
+    return replace(trained, method="fine-tune-in-context", before=said.before)
+
+
 def _memit(shop: Workshop, requests: Requests, progress: Progress, layer: int | None) -> MadeEdit:
     shop.read_keys(shop.layers, progress.subprogress(0, 0.1))
     edit = editing.memit(
@@ -252,4 +260,5 @@ _MAKERS: dict[str, _Maker] = {
     "grace": _grace,
     "wise": _wise,
     "in-context": _in_context,
+    "fine-tune-in-context": _trained_and_said,
 }

@@ -34,6 +34,11 @@ COUNTED: dict[str, tuple[tuple[str, ...], str]] = {
     },
     **{f"{kind.split()[0]}_reverts": ((kind,), _GIVES_OLD) for kind in c.ROBUST},
 }  # fmt: skip
+MEANS = (
+    "loss_change", "kl", "known", "entropy_change", "consistency", "consistency_old", "norm",
+    "seconds",
+)  # fmt: skip
+"""Columns of `edits` whose means over facts are given."""
 SCORED = ("efficacy", "generalization", "specificity")
 """The three whose harmonic mean is the score of Meng et al. 2022."""
 
@@ -101,7 +106,7 @@ def _row(method: str, answers: pd.DataFrame, edits: pd.DataFrame) -> Iterator[tu
         yield f"{name}_n", len(counted)
     parts = [shares[name] for name in SCORED if not np.isnan(shares[name])]
     yield "score", harmonic(parts)
-    for name in ("loss_change", "kl", "known", "entropy_change", "norm", "seconds"):
+    for name in MEANS:
         mean, (low, high) = mean_interval(edits[name].to_numpy(float))
         yield name, mean
         yield f"{name}_low", low

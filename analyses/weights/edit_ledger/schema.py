@@ -59,13 +59,19 @@ def _mean(name: str, says: str, unit: str = "") -> list[C]:
     ]
 
 
-_LOSS = "MadeEdit of the loss on neutral text."
+_LOSS = "Change of the loss on neutral text."
 _KL = "How far the next token on neutral text moved, KL(before || after)."
 _KNOWN = "Share of facts of other relations, known before, that are still answered rightly."
 _ENTROPY = (
-    "MadeEdit of the entropy of word pairs and triples in what is written about the subject; far"
+    "Change of the entropy of word pairs and triples in what is written about the subject; far"
     " below 0 the model repeats itself."
 )
+_CONSISTENCY = (
+    "Likeness (tf-idf cosine, 0 to 1) of what the model writes about the subject to what the"
+    " unedited model writes about the new answer and subjects that truly have it (Meng et al."
+    " 2022, with texts of Wikipedia)."
+)
+_CONSISTENCY_OLD = "The same with texts about the old answer."
 _NORM = "Size of the change over that of the matrices it is in (Frobenius)."
 _DISABLED = f"Whether the loss on neutral text rose by more than {DISABLED} nats per token."
 
@@ -102,12 +108,15 @@ SCHEMA = Schema(
             C("kl", _KL, "nats"),
             C("known", _KNOWN),
             C("entropy_change", _ENTROPY, "bits"),
+            C("consistency", _CONSISTENCY),
+            C("consistency_old", _CONSISTENCY_OLD),
             C("norm", _NORM),
             C("key_ratio", "Of ROME: the bare prompt's key along the direction written, over the"
               " mean key's; where it is near 0 the published code disables the model."),
             C("disabled", _DISABLED),
             C("undone", "Whether the logits after undoing are those before, bit for bit."),
             C("seconds", "Time for the edit.", "s"),
+            C("writes", "How the model goes on behind “SUBJECT is”."),
             C("note", "What is to be known of it."),
         ]),
         TableSchema("methods", "What each method gets.", [
@@ -120,6 +129,8 @@ SCHEMA = Schema(
             *_mean("kl", _KL, "nats"),
             *_mean("known", _KNOWN),
             *_mean("entropy_change", _ENTROPY, "bits"),
+            *_mean("consistency", _CONSISTENCY),
+            *_mean("consistency_old", _CONSISTENCY_OLD),
             *_mean("norm", _NORM),
             *_mean("seconds", "Time for an edit.", "s"),
             C("disabled", "Edits after which the loss on neutral text is more than"
@@ -206,6 +217,7 @@ SCHEMA = Schema(
         F("reverts", "The old answer comes back", "share of questions"),
         F("two_steps", "What follows from the fact follows too", "share of questions"),
         F("elsewhere", "What everything else loses", "nats per token"),
+        F("writing", "What is written about the subject fits the new answer", "cosine"),
         F("undone", "Undone bit for bit", "edits"),
         F("less_known", "Less known facts against better known ones", "share of paraphrases"),
         F("best_layer", "Best layer, on held-out facts", "layer"),

@@ -102,6 +102,30 @@ def fact_words(run: Result, pick: Pick) -> str:
     )
 
 
+def texts(run: Result, pick: Pick) -> pd.DataFrame:
+    """What the model writes about the subject, without and with the edit."""
+    import pandas as pd
+
+    edits = run.tables["edits"]
+    mine = edits[edits["fact"] == pick.prompt].set_index("method")
+    subject = run.tables["facts"].set_index("fact").loc[pick.prompt, "subject"]
+    shown = dict.fromkeys([c.METHODS["none"], pick["method"]])
+    return pd.DataFrame(
+        [
+            {"method": method, "writes": f"{subject} is {mine.loc[method, 'writes']}",
+             "consistency": mine.loc[method, "consistency"],
+             "consistency_old": mine.loc[method, "consistency_old"]}
+            for method in shown
+        ]
+    )  # fmt: skip
+
+
+def halves(run: Result) -> pd.DataFrame:
+    """Percent of paraphrases with the new answer, of the less and the better known half."""
+    table = run.tables["popularity"]
+    return table.assign(percent=100 * table["in_other_words"])[["method", "half", "percent"]]
+
+
 def sequences(run: Result) -> dict[str, str]:
     return {name: name for name in dict.fromkeys(run.tables["ledger"]["method"])}
 

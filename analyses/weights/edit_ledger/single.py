@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,7 +13,8 @@ import torch
 from analyses.weights.edit_ledger import constants as c
 from analyses.weights.edit_ledger.asking import Replies, ask
 from analyses.weights.edit_ledger.cases import EditCase, EditQuestion
-from analyses.weights.edit_ledger.elsewhere import Elsewhere, Yardstick
+from analyses.weights.edit_ledger.consistency import References
+from analyses.weights.edit_ledger.elsewhere import Elsewhere, Yardstick, mean_entropy
 from analyses.weights.edit_ledger.methods import MadeEdit, Workshop, make, random_change
 
 if TYPE_CHECKING:
@@ -51,6 +53,7 @@ def single(
     changes: list[tuple[int, MadeEdit]] = []
     every = ["none", *methods, "random-change"]
     every += ["random-layer"] * bool({"r-rome", "rome"} & set(methods))
+    references = References(shop.model, cases)
     for n, case in enumerate(cases):
         questions, sized = questions_for(case, robust), None
         before = yard.read([case])
@@ -77,13 +80,27 @@ def single(
             said = _logits(shop, case)
             with change.on():
                 replies = ask(shop.model, questions, change.before)
-                after = before if method in ("none", "in-context") else yard.read([case])
+                after = _after(yard, case, method, change, before)
             undone = torch.equal(said, _logits(shop, case))
             answers += _answers(n, method, questions, replies)
-            edits.append(_edit(n, case, method, change, before, after, undone, seconds))
+            row = _edit(n, case, method, change, before, after, undone, seconds)
+            fits = references.of(case, after.texts[0])
+            edits.append(row | {"consistency": fits.new, "consistency_old": fits.old})
     result.tables["answers"] = pd.DataFrame(answers)
     result.tables["edits"] = pd.DataFrame(edits)
     keep(result, changes)
+
+
+def _after(
+    yard: Yardstick, case: EditCase, method: str, change: MadeEdit, before: Elsewhere
+) -> Elsewhere:
+    """The model apart from the fact; where no weight has changed, only what it writes."""
+    if method == "none":
+        return before
+    if method == "in-context":
+        texts = yard.written([case], change.before)
+        return replace(before, texts=texts, entropy=mean_entropy(texts))
+    return yard.read([case], change.before)
 
 
 def _logits(shop: Workshop, case: EditCase) -> torch.Tensor:
@@ -140,6 +157,7 @@ def _edit(
         "disabled": after.loss - before.loss > c.DISABLED,
         "undone": undone,
         "seconds": seconds,
+        "writes": after.texts[0].strip(),
         "note": " ".join([*(v.stopped for v in log.values), change.note]) if log else change.note,
     }
 

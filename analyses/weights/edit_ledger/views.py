@@ -21,6 +21,7 @@ def _answers(run: Result, pick: v.Pick) -> list[v.Item]:
     return [
         draw.paragraph(sel.fact_words(run, pick)),
         v.Table(sel.before_and_after(run, pick), "Before and after", of="answers"),
+        v.Table(sel.texts(run, pick), "What it writes", of="edits"),
     ]
 
 
@@ -48,8 +49,10 @@ VIEWS = [
             widths=(600, 640),
         ),
         v.finding("holds", "neighbours", "elsewhere", "not_known", "too_few"),
-        v.finding("sentence", "two_steps", "less_known", "undone"),
+        v.finding("sentence", "two_steps", "writing", "less_known", "undone"),
         v.table("methods", "All rates with their intervals"),
+        v.chart("matrix", sel.halves, "method", "half", "percent", needs="popularity",
+                title="In other words, by how well known the subject is (%)", unit="%", top=100.0),
         v.table("popularity", "Less and better known halves"),
         v.table("edits", "Every edit"),
     ]),

@@ -11,6 +11,7 @@ from hooks import editing
 from hooks.editing import down_projections
 from hooks.editing.down_projections import down_projection
 from hooks.editing.requests import essence_row, row, subject_row
+from hooks.editing.statistics import stored_layers
 from tests.helpers import tiny
 from tests.helpers.families import built
 from workbench.errors import BadInput, Cancelled, Unfit
@@ -288,3 +289,19 @@ def test_what_is_refused(llama, statistics, gpt2, tmp_path, monkeypatch):
     (tmp_path / "cut.safetensors").write_bytes(b"\x08")
     with pytest.raises(BadInput, match="cannot be read"):
         editing.read_statistics(tmp_path / "cut.safetensors")
+
+
+def test_keys_of_the_own_text_are_kept_whatever_is_installed_since(llama, tmp_path, monkeypatch):
+    """What packages say of themselves is part of that text: one more would mean reading it all
+    again, minutes for each layer.
+    """
+    monkeypatch.setenv("WORKBENCH_CACHE", str(tmp_path / "cache"))
+    first = editing.key_statistics(llama, [1], tokens=1000)
+    assert stored_layers(llama, [0, 1], 1000) == [1]
+    assert stored_layers(llama, [0, 1], 2000) == []
+    monkeypatch.setattr(
+        "workbench.default_corpus.documents", lambda share: pytest.fail("the text is read again")
+    )
+    again = editing.key_statistics(llama, [1], tokens=1000)
+    assert torch.equal(first[1].moment, again[1].moment)
+    assert again[1].text == first[1].text

@@ -72,7 +72,7 @@ def test_answers_are_those_of_the_edited_model_itself(edited, knowing):
                 ids = torch.tensor([knowing.tokens(row.prompt)])
                 logp = knowing.module(input_ids=ids).logits[0, -1].detach().log_softmax(-1)
                 new = logp[knowing.continuation_tokens(f" {row.new}")[0]]
-                assert float(new) == pytest.approx(row.logp_new, abs=1e-4)
+                assert float(new) == pytest.approx(row.logp_new, abs=1e-3)
 
 
 def test_rates_are_counted_again_from_the_answers(edited):
