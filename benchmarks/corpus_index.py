@@ -150,9 +150,9 @@ def of_infini_gram(work: Path, texts: list[str], index: CorpusIndex) -> list[str
     seconds, memory = in_a_process(
         command + [part for name, value in options.items() for part in (f"--{name}", str(value))]
     )
-    engine = InfiniGramEngine(
-        str(save), eos_token_id=255, vocab_size=256, version=4, token_dtype="u8"
-    )
+    # Its separator is 255, which its own check does not let through as the end of a document where
+    # tokens are bytes; 254 is in no UTF-8 either, and counting needs neither.
+    engine = InfiniGramEngine(str(save), eos_token_id=254, vocab_size=255, token_dtype="u8")
     asked = [list(text.encode()) for text in queries(texts, random.Random(1))]
     times, differ = [], 0
     for ids in asked:

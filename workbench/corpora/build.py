@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import errno
 import json
+import os
 import shutil
 from array import array
 from collections.abc import Iterator, Sequence
@@ -34,13 +35,13 @@ SHARD = 100_000_000
 """Bytes of a shard, where there is memory for it."""
 _SMALLEST = 1_000_000
 _BESIDE = 32  # bytes of memory that a document takes besides its text
-_ON_DISK = 5  # bytes of the index for a byte of text
+_SUFFIX = 4  # bytes
 _LISTED = 1000  # skipped files that the manifest names
 _DONE, _PLAN, _LOCK = "shard.json", "plan.json", ".lock"
 
 
 def index(
-    sources: Sequence[str | Path],
+    sources: str | Path | Sequence[str | Path],
     folder: str | Path,
     progress: Progress | None = None,
     *,
@@ -50,9 +51,10 @@ def index(
     """Make an index of a corpus, and open it.
 
     Args:
-        sources: files and folders of text, JSON lines, Parquet or Arrow; addresses of such; ledgers
-            and models' folders with one; organisms ("organism/planted"). Files of a folder that are
-            no text are left out and named in the manifest; one that is named itself is refused.
+        sources: one or several: files and folders of text, JSON lines, Parquet or Arrow; addresses
+            of such; ledgers and models' folders with one; organisms ("organism/planted"). Files of
+            a folder that are no text are left out and named in the manifest; one that is named
+            itself is refused.
         folder: to be made.
         field: of JSON lines and tables, the one with the text.
         shard_bytes: of a shard; default: SHARD, less where less memory is free.
@@ -66,7 +68,8 @@ def index(
     suffix_array.check_installed()
     progress = progress or Progress()
     target = Path(folder).expanduser().absolute()
-    given = CorpusSources([str(source) for source in sources], field)
+    listed = [sources] if isinstance(sources, str | Path) else sources
+    given = CorpusSources([str(source) for source in listed], field)
     _check_target(target, given)
     with _owned(target) as work:
         chosen = _planned(work, given, shard_bytes or _fitting())
@@ -184,7 +187,6 @@ def _write_shards(
     work: Path, given: CorpusSources, shard_bytes: int, progress: Progress
 ) -> IndexManifest:
     finished = _finished(work)
-    _check_disk(work, given.bytes - sum(files.bytes for files in finished))
     documents = given.documents(shard_bytes)
     waiting = next(islice(documents, sum(files.documents for files in finished), None), None)
     total = max(1, given.bytes)
@@ -207,23 +209,12 @@ def _write_shards(
     return IndexManifest(
         made=datetime.now(UTC).isoformat(timespec="seconds"),
         version=__version__,
-        sources=[str(name) for name in given.given],
+        sources=given.named,
         field=given.column,
         shards=finished,
         skipped=[SkippedFile(name=name, why=why) for name, why in given.skipped[:_LISTED]],
         n_skipped=len(given.skipped),
     )
-
-
-def _check_disk(work: Path, text: int) -> None:
-    free = shutil.disk_usage(work).free
-    if text * _ON_DISK > free:
-        raise WorkbenchError(
-            f"The index needs about {disk_space.size(text * _ON_DISK)} on disk;"
-            f" {disk_space.size(free)} are free.",
-            "five times the size of the corpus",
-            "Make room, or choose another --out.",
-        )
 
 
 class _ShardInMaking:
@@ -271,6 +262,8 @@ class _ShardInMaking:
         self._labels.close()
         for name in ("starts", "places", "label_ends"):
             (self._folder / f"{name}.bin").write_bytes(getattr(self, f"_{name}"))
+        if self.bytes * _SUFFIX > shutil.disk_usage(self._folder).free:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))  # before it is filled
         suffixes = suffix_array.sorted_suffixes(np.fromfile(self._folder / "text.bin", np.uint8))
         # No byte is larger than the separator: the suffixes that begin at one stand at the end.
         with (self._folder / "suffixes.bin").open("wb") as stream:

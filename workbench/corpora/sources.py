@@ -78,6 +78,11 @@ class CorpusSources:
         self._found = [_files_of(name) for name in self.given]
 
     @property
+    def named(self) -> list[str]:
+        """As the user named it, in whole characters."""
+        return [_readable(name) for name in self.given]
+
+    @property
     def bytes(self) -> int:
         """Bytes of the files, as they lie there, and of what organisms grow up on."""
         of_organisms = sum(
@@ -93,7 +98,7 @@ class CorpusSources:
         files = [
             [_readable(f.name), f.size, _changed(f)] for found in self._found for f in found.files
         ]
-        return [[*map(_readable, self.given)], self.column, files]
+        return [self.named, self.column, files]
 
     def documents(self, longest: int) -> Iterator[CorpusDocument]:
         """All documents in the order of the sources; `skipped` is filled anew.
