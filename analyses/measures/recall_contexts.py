@@ -32,6 +32,8 @@ from workbench.errors import BadInput
 if TYPE_CHECKING:
     from hooks.model import InstrumentedModel
 
+CORRECT, INTRUSION, PRIOR, OTHER = OUTCOMES = ("correct", "intrusion", "prior", "other")
+"""Whose answer the likeliest candidate is, see `recall_scores`."""
 Level = str | int | float | bool
 CANDIDATES = 8
 """Answers among which one is ranked, where a task does not fix their number."""

@@ -35,7 +35,7 @@ _LOGITS = 50_000_000  # numbers of all logits of a batch, at most
 
 
 @dataclass(frozen=True)
-class ReadText:
+class ReadContext:
     """A text that was read.
 
     Attributes:
@@ -83,7 +83,7 @@ class ReadText:
 
 def read_each(
     model: InstrumentedModel, texts: Sequence[Sequence[int]], *, most: int = 0
-) -> Iterator[tuple[int, ReadText]]:
+) -> Iterator[tuple[int, ReadContext]]:
     """Each text once read, with its number in `texts`; in the order in which beginnings are shared.
 
     Args:
@@ -98,7 +98,7 @@ def read_each(
     if any(block.states for block in model.layout.blocks):
         for number, ids in enumerate(texts):
             kept = read_states(model, list(ids)) if ids else None
-            yield number, ReadText(model, tuple(ids), kept)
+            yield number, ReadContext(model, tuple(ids), kept)
         return
     yield from _walk(model, texts, list(range(len(texts))), 0, None)
 
@@ -109,7 +109,7 @@ def _walk(
     group: list[int],
     start: int,
     state: PrefixState | None,
-) -> Iterator[tuple[int, ReadText]]:
+) -> Iterator[tuple[int, ReadContext]]:
     """Texts of which `state` has read the first `start` tokens, the same in all of them."""
     by_next: dict[tuple[int, ...], list[int]] = {}
     for number in group:
@@ -119,14 +119,14 @@ def _walk(
         read = _extended(model, state, texts[members[0]][start:end])
         if end > start and read is None:  # a family without a cache
             for number in members:
-                yield number, ReadText(model, tuple(texts[number]), None)
+                yield number, ReadContext(model, tuple(texts[number]), None)
             continue
         longer = []
         for number in members:
             if len(texts[number]) > end:
                 longer.append(number)
             else:
-                yield number, ReadText(model, tuple(texts[number]), read)
+                yield number, ReadContext(model, tuple(texts[number]), read)
         if longer:
             yield from _walk(model, texts, longer, end, read)
 

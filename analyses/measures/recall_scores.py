@@ -13,8 +13,15 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from analyses.measures.recall_contexts import Context, RecallQuestion
-from analyses.measures.recall_reading import ReadText, read_each, whole
+from analyses.measures.recall_contexts import (
+    CORRECT,
+    INTRUSION,
+    OTHER,
+    PRIOR,
+    Context,
+    RecallQuestion,
+)
+from analyses.measures.recall_reading import ReadContext, read_each, whole
 from workbench.errors import BadInput
 
 if TYPE_CHECKING:
@@ -22,8 +29,6 @@ if TYPE_CHECKING:
 
     from hooks.model import InstrumentedModel
     from workbench.progress import Progress
-
-CORRECT, INTRUSION, PRIOR, OTHER = OUTCOMES = ("correct", "intrusion", "prior", "other")
 
 
 @dataclass(frozen=True)
@@ -65,8 +70,8 @@ def recall(
     """All questions of all contexts, each context read once; contexts that begin alike share that.
 
     Args:
-        priors: the closed-book answer to each question (see `closed_book_choices`); by default what
-            the questions themselves call it.
+        priors: the closed-book answer to each question (the choices of `recall_closed_book`); by
+            default what the questions themselves call it.
 
     Raises:
         BadInput: a context that does not fit into the model's positions, an answer without tokens
@@ -110,18 +115,22 @@ def recall_by_whole_passes(
     return found
 
 
-def closed_book_choices(
+def recall_closed_book(
     model: InstrumentedModel, contexts: Sequence[Context]
-) -> list[tuple[str, ...]]:
-    """Which candidate the model takes for each question without any context."""
-    known: dict[tuple[str, tuple[str, ...]], str] = {}
+) -> list[tuple[RecallScore, ...]]:
+    """As `recall`, of the questions alone: what the model says without any context."""
+    known: dict[tuple[str, str, tuple[str, ...]], RecallScore] = {}
     for question in (q for context in contexts for q in context.questions):
-        if (question.ask, question.candidates) not in known:
+        if _key(question) not in known:
             # What parts a question from its context does not stand at the beginning of a text.
             rows = _Rows.at(model, model.tokens(question.ask.lstrip()), question)
-            likely, _ = rows.answer([whole(model, row) for row in rows.rows])
-            known[question.ask, question.candidates] = question.candidates[int(likely.argmax())]
-    return [tuple(known[q.ask, q.candidates] for q in context.questions) for context in contexts]
+            logits = [whole(model, row) for row in rows.rows]
+            known[_key(question)] = _score(question, rows.answer(logits), "", 0)
+    return [tuple(known[_key(q)] for q in context.questions) for context in contexts]
+
+
+def _key(question: RecallQuestion) -> tuple[str, str, tuple[str, ...]]:
+    return question.ask, question.answer, question.candidates
 
 
 @dataclass(frozen=True)
@@ -191,7 +200,7 @@ class _Rows:
         return np.array(likely), exact
 
 
-def _ask(read: ReadText, asked: Sequence[_Rows]) -> Iterator[list[Tensor]]:
+def _ask(read: ReadContext, asked: Sequence[_Rows]) -> Iterator[list[Tensor]]:
     """The logits of each question's rows, all read together."""
     logits = iter(read.logits([row for rows in asked for row in rows.rows]))
     for rows in asked:

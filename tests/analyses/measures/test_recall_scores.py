@@ -10,13 +10,12 @@ import torch
 
 import workbench as wb
 from analyses.measures import recall_contexts as contexts
-from analyses.measures.recall_contexts import Context, RecallQuestion
+from analyses.measures.recall_contexts import OUTCOMES, Context, RecallQuestion
 from analyses.measures.recall_reading import read_each
 from analyses.measures.recall_scores import (
-    OUTCOMES,
-    closed_book_choices,
     recall,
     recall_by_whole_passes,
+    recall_closed_book,
 )
 from tests.helpers import families
 from tests.helpers.planted import ANSWERS, SUBJECTS, planted_module, planted_tokenizer
@@ -112,7 +111,7 @@ def test_outcomes_of_a_model_whose_truth_is_known() -> None:
             )
             for subject, answer, known in facts
         ]  # fmt: skip
-        priors = closed_book_choices(model, asked)
+        priors = [[score.choice for score in each] for each in recall_closed_book(model, asked)]
         assert [p[0] for p in priors] == [f" {known}" for known in ANSWERS[:4]]
         assert {s[0].outcome for s in recall(model, asked, priors=priors)} == {outcome}
     assert outcome in OUTCOMES

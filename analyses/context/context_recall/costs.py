@@ -1,0 +1,142 @@
+"""What the parts of a run cost."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from analyses.context.context_recall import (
+    controls,
+    head_ablation,
+    interference,
+    needle_grid,
+    recall_heads,
+    serial_position,
+)
+from analyses.context.context_recall.own_contexts import read_file
+from analyses.context.context_recall.params import lengths_of, neutral_of, shares_of
+from analyses.context.context_recall.score_tables import fitting, spread
+from analyses.measures import recall_contexts as contexts
+from workbench.cost import Cost, total
+
+if TYPE_CHECKING:
+    from analyses.context.context_recall.params import Params
+    from analyses.measures.recall_contexts import Context
+    from hooks.model import InstrumentedModel
+
+_ASK = 30  # tokens of both questions about a needle
+_ROWS = 1.2  # rows of a question: one, and one more where candidates have several tokens
+_OWN = 4  # characters of a token
+
+
+def cost(model: InstrumentedModel, params: Params) -> dict[str, Cost]:
+    """By part."""
+    steps = any(block.states for block in model.layout.blocks)
+    found = {
+        "needles": _needles(model, params, steps) + _controls(model, params, steps),
+        "wordings": _wordings(model, params, steps),
+        "position": _position(model, params, steps),
+        "interference": _interference(model, params, steps),
+        "passkey": _grid(model, params, steps, 1),
+    }
+    if model.n_heads and "z" in model.sites:
+        found["heads"] = _heads(model, params, steps)
+    if params.contexts_file is not None:
+        asked = read_file(params.contexts_file)
+        read = sum(len(text) / _OWN for text in {each.context for each in asked})
+        rows = sum(len(each.question) / _OWN * max(1, len(each.candidates)) for each in asked)
+        found["own"] = _read(read, rows, len(asked), steps)
+    return found
+
+
+def _read(read: float, rows: float, batches: float, steps: bool) -> Cost:
+    """Contexts of so many tokens, and rows of questions; a model of states reads these one token at
+    a time.
+    """
+    return Cost(forward=read + rows, passes=rows if steps else batches)
+
+
+def _needles(model: InstrumentedModel, params: Params, steps: bool) -> Cost:
+    absent = max(fitting(model, lengths_of(params))[0])
+    return _grid(model, params, steps, params.needles) + Cost(forward=absent, passes=2)
+
+
+def _grid(model: InstrumentedModel, params: Params, steps: bool, needles: int) -> Cost:
+    """What stands before a needle is read once for all; a model of states reads it each time."""
+    lengths, depths = fitting(model, lengths_of(params))[0], spread(params.depths)
+    read = sum(n * (1.0 if steps else 1.0 - d) for n in lengths for d in depths)
+    count = needles * len(lengths) * (len(depths) + (needles > 1))
+    return _read(needles * read, count * _ASK * _ROWS, 3 * count, steps)
+
+
+def _controls(model: InstrumentedModel, params: Params, steps: bool) -> Cost:
+    short = min(controls.LENGTH, fitting(model, lengths_of(params))[0][0])
+    whole = params.needles * 2 * _ROWS * (short + _ASK / 2)
+    read = params.needles * short
+    return _read(2 * read + whole, 2 * params.needles * _ASK, 8 * params.needles, steps)
+
+
+def _wordings(model: InstrumentedModel, params: Params, steps: bool) -> Cost:
+    length = needle_grid.worded_length(model, params)
+    count = params.needles * 4 * len(needle_grid.MIDDLE_DEPTHS)
+    read = count * length * (1 if steps else 0.55)
+    return _read(read, count * _ASK * _ROWS, 3 * count, steps)
+
+
+def _lists(model: InstrumentedModel, given: Sequence[Context]) -> tuple[float, float]:
+    """Tokens of contexts, and of their questions."""
+    read = sum(len(model.tokens(context.text)) for context in given)
+    asked = (q.ask for context in given for q in context.questions)
+    return read, sum(len(model.continuation_tokens(ask)) for ask in asked)
+
+
+def _position(model: InstrumentedModel, params: Params, steps: bool) -> Cost:
+    plain = _lists(model, [contexts.key_value(params.pairs, 0)])
+    numbered = _lists(model, [contexts.key_value(params.pairs, 0, labelled=True)])
+    half = max(2, params.lists // 2)
+    times = params.lists + half + min(serial_position.TWIN_LISTS, params.lists)
+    read, rows = (times * a + half * b for a, b in zip(plain, numbered, strict=True))
+    return _read(read, rows, 2 * (times + half), steps)
+
+
+def _interference(model: InstrumentedModel, params: Params, steps: bool) -> Cost:
+    n, neutral = interference.lists_of(params), neutral_of(params)
+    parts = interference.beginnings(params.pairs)
+    read, rows = _lists(model, [contexts.key_value(params.pairs, 0)])
+    behind = len(parts) * (sum(neutral) if steps else max(neutral))
+    asked = rows * sum(parts) / params.pairs * len(neutral)
+    pairs = _lists(model, interference.competition_contexts(params)[:4])
+    each = len(parts) * len(neutral)
+    return _read(
+        n * (read * (each if steps else 1) + behind + pairs[0]),
+        n * (asked + pairs[1]),
+        n * (2 * each + 8),
+        steps,
+    )
+
+
+def _heads(model: InstrumentedModel, params: Params, steps: bool) -> Cost:
+    needles = recall_heads.needles_of(model, params)
+    count, text = len(needles.choosing), min(recall_heads.LENGTH, 128)
+    one = _read(count * text * (1 if steps else 0.6), count * _ASK * 1.5, 4 * count, steps)
+    repeats = Cost(forward=recall_heads.ROWS * 2 * recall_heads.REPEATED, passes=recall_heads.ROWS)
+    each = count * 2
+    swept = Cost(
+        forward=each * (text + 15) + each * len(model.heads()) * (0.5 + _unembedding(model)),
+        passes=each,
+    )
+    known = 8 * head_ablation.KNOWN
+    sets = 1 + len(shares_of(params)) * (2 + params.draws)
+    off = one + Cost(
+        forward=known + head_ablation.TEXTS * 2 * recall_heads.REPEATED,
+        passes=head_ablation.TEXTS + 1,
+    )
+    return total([one * 2, repeats, swept, Cost(forward=8 * head_ablation.ASKED, passes=2)]) + (
+        off * sets
+    )
+
+
+def _unembedding(model: InstrumentedModel) -> float:
+    """What the logits of a token cost, as a share of the whole model."""
+    logits = model.card.d_vocab * model.card.d_model
+    return logits / max(logits, model.card.n_params - logits)

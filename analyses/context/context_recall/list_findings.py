@@ -1,0 +1,116 @@
+"""What a run says of lists: places, items between, and competing pairs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from analyses.context.context_recall.constants import ENDS, LISTS, TWIN
+from analyses.context.context_recall.interference import (
+    OTHERS,
+    PROACTIVE,
+    RETROACTIVE,
+    SAME,
+    SIMILAR,
+)
+from analyses.context.context_recall.signed_numbers import points, signed
+from analyses.measures.statistics import rate_interval
+from workbench.result import Finding
+from workbench.wording import percent
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from workbench.result import Result
+
+
+def add_position(result: Result, frame: pd.DataFrame, lags: Mapping[int, float]) -> None:
+    """Recall of lists, its ends, and where wrong answers come from."""
+    part = frame[frame["condition"] == LISTS]
+    hits = part["correct"].to_numpy(bool)
+    low, high = rate_interval(hits, part["context"].to_numpy())
+    pairs, lists = int(part["position"].max()), int(part["context"].nunique())
+    says = (
+        f"Of {lists} lists of {pairs} pairs {percent(hits.mean())} of the pairs are recalled (95 %:"
+        f" {percent(low)} to {percent(high)})"
+    )
+    values = {"rate": float(hits.mean())}
+    twin = frame[frame["condition"] == TWIN]
+    if len(twin):
+        values["untrained_twin"] = float(twin["correct"].mean())
+        says += f", by an untrained twin {percent(values['untrained_twin'])}"
+    values["intrusions"] = float((part["outcome"] == "intrusion").mean())
+    says += f"; {percent(values['intrusions'])} are answered with another pair's word"
+    near = {lag: share for lag, share in lags.items() if abs(lag) == 1}
+    if near and values["intrusions"] > 0:
+        mean = sum(lags.values()) / len(lags)
+        values["neighbours"] = sum(near.values()) / len(near)
+        says += (
+            f" (a neighbour's {percent(values['neighbours'])}, any other's on average"
+            f" {percent(mean)})"
+        )
+    interval = {"rate": (low, high)}
+    result.add(Finding("lists", values, f"{says}.", unit="share of pairs", interval=interval))
+    for effect in ("primacy", "recency"):
+        _add_end(result, effect)
+
+
+def _add_end(result: Result, effect: str) -> None:
+    table = result.tables["ends"]
+    rows = table[table["effect"] == effect].set_index("condition")
+    own = rows.loc[LISTS]
+    which = f"first {ENDS}" if effect == "primacy" else f"last {ENDS}"
+    others = [
+        f"{condition} {points(row['mean'])} ({points(row['low'])} to {points(row['high'])})"
+        for condition, row in rows.iterrows()
+        if condition != LISTS
+    ]
+    says = (
+        f"The {which} pairs are recalled {points(own['mean'])} points more often than those in"
+        f" the middle (95 %: {points(own['low'])} to {points(own['high'])},"
+        f" {int(own['n'])} lists); {', '.join(others)}."
+    )
+    values = {"value": float(own["mean"])}
+    interval = (float(own["low"]), float(own["high"]))
+    result.add(Finding(effect, values, says, unit="share of pairs", interval=interval))
+
+
+def add_interference(result: Result) -> None:
+    """Items against distance, and the three kinds of competition."""
+    fit = result.tables["distance_fit"].set_index("what")
+    item, neutral = fit.loc["item between"], fit.loc["as much neutral text"]
+    apart = fit.loc["item, less as much neutral text"]
+    one, other, third = (
+        f"{signed(row['mean'])} (95 %: {signed(row['low'])} to {signed(row['high'])})"
+        for row in (item, neutral, apart)
+    )
+    says = (
+        "Each further pair between a pair and its question changes the log-odds of recall by"
+        f" {one}, as many tokens of neutral text by {other}; the difference is {third}."
+    )
+    values = {"item": item["mean"], "neutral": neutral["mean"], "difference": apart["mean"]}
+    interval = {
+        "item": (item["low"], item["high"]),
+        "neutral": (neutral["low"], neutral["high"]),
+        "difference": (apart["low"], apart["high"]),
+    }
+    plain = {name: float(value) for name, value in values.items()}
+    spans = {name: (float(low), float(high)) for name, (low, high) in interval.items()}
+    result.add(Finding("interference", plain, says, unit="log-odds", interval=spans))
+    _add_competition(result)
+
+
+def _add_competition(result: Result) -> None:
+    table = result.tables["competition"].set_index(["kind", "condition"])
+    spoken, values = list[str](), dict[str, float]()
+    for kind, words, conditions in (
+        (PROACTIVE, "the later of two pairs", (SAME, OTHERS)),
+        (RETROACTIVE, "the earlier of two pairs", (SAME, OTHERS)),
+        (SIMILAR, "a pair among names alike", (SIMILAR, "unlike names")),
+    ):
+        one, other = table.loc[(kind, conditions[0])], table.loc[(kind, conditions[1])]
+        name = kind.replace(" ", "_")
+        values |= {name: float(one["rate"]), f"{name}_control": float(other["rate"])}
+        spoken.append(f"{words} {percent(one['rate'])} (otherwise {percent(other['rate'])})")
+    says = f"Recalled are {', '.join(spoken)}, where both pairs have one name or names are alike."
+    result.add(Finding("competition", values, says, unit="share of pairs"))

@@ -1,0 +1,87 @@
+"""The experiments of a context-recall run."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Literal
+
+from workbench.parts import Part
+
+if TYPE_CHECKING:
+    from hooks.model import InstrumentedModel
+
+Name = Literal["needles", "wordings", "position", "interference", "heads", "passkey", "own"]
+
+
+def no_attention(model: InstrumentedModel) -> str | None:
+    """Why heads that read the context cannot be looked for, or None."""
+    from hooks.sweeps.knockout import attention_layers
+
+    if attention_layers(model) and "z" in model.sites:
+        return None
+    return (
+        "it has no attention heads that could fetch an answer; the other parts ask it all the same"
+    )
+
+
+PARTS = [
+    Part(
+        "needles",
+        "Needles",
+        "How often a fact is found in other text, by its depth and the text's length.",
+        views=["Needles", "Controls"],
+    ),
+    Part(
+        "wordings",
+        "Wordings",
+        "Whether the fact, its wording, the question's wording, the text around it or its depth"
+        " matter most.",
+        views=["What matters"],
+    ),
+    Part(
+        "position",
+        "Serial position",
+        "Which items of a list are found: the first, the last, those in between.",
+        views=["Position"],
+    ),
+    Part(
+        "interference",
+        "Interference",
+        "Whether further items or mere distance make it lose an item, and which items do.",
+        views=["Interference"],
+    ),
+    Part(
+        "heads",
+        "Retrieval heads",
+        "Which heads look at the answer when it is said, and what is lost without them.",
+        unavailable_reason=no_attention,
+        views=["Heads", "Without them"],
+    ),
+    Part(
+        "passkey",
+        "Passkey",
+        "A number among repeated sentences, by depth and length: the easiest test.",
+        views=["Passkey"],
+    ),
+    Part(
+        "own",
+        "Your own contexts",
+        "The questions of your own file, each with what is said instead.",
+        needs=["contexts_file"],
+        views=["Your own"],
+    ),
+]
+DEFAULT: list[Name] = ["needles", "wordings", "position", "interference", "heads", "own"]
+PRESETS = {
+    "quick": {
+        "parts": ["needles", "position"],
+        "lengths": "128, 256, 512",
+        "lists": 12,
+    },
+    "paper": {
+        "lengths": "256, 512, 1024, 2048, 4096",
+        "depths": 11,
+        "needles": 9,
+        "lists": 200,
+        "pairs": 20,
+    },
+}

@@ -1,0 +1,158 @@
+"""What a run looks like."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from analyses.claims import view as claims_view
+from analyses.context.context_recall import claims, schema
+from analyses.context.context_recall import selections as sel
+from analyses.context.context_recall.constants import (
+    CONDITIONS,
+    INDUCTION,
+    RANDOM,
+    RETRIEVAL,
+    TASKS,
+)
+from workbench import draw
+from workbench import views as v
+from workbench.draw import colour
+from workbench.result import Result
+
+_CONDITION_HUES = dict(
+    zip(CONDITIONS, (colour.MEMORY, colour.FUNCTION, colour.CONTEXT, colour.OTHER), strict=True)
+)
+_SET_HUES = {RETRIEVAL: colour.MEMORY, INDUCTION: colour.FUNCTION, RANDOM: colour.OTHER}
+_CONTROLLED = {"likeliest": colour.MEMORY, "said": colour.FUNCTION}
+_COMPETED = {"right": colour.MEMORY, "partners": colour.OTHER}
+_FOUND = "found"
+
+
+def _map(table: str, value: str, title: str) -> v.ViewPart:
+    return v.chart("matrix", sel.map_cells(table), "depth", "length", value, title=title,
+                   unit="% of questions", top=100.0)  # fmt: skip
+
+
+def _cell(run: Result, pick: v.Pick) -> list[v.Item]:
+    rows = sel.of_cell(run, pick)
+    return [*map(draw.paragraph, sel.in_words(rows)), v.Table(rows, "This cell", of="needles")]
+
+
+def _variance(table: str, title: str) -> v.ViewPart:
+    return v.chart("intervals", sel.factors(table), "what", "of", title=title,
+                   unit="% of the variance")  # fmt: skip
+
+
+def _lost(task: str) -> v.ViewPart:
+    def rows(run: Result) -> object:
+        here = task in set(run.tables["ablation"]["task"])
+        return sel.without_heads(run, task) if here else None
+
+    return v.chart("curves", rows, "count", "rate", "off", percent=True, hues=_SET_HUES,
+                   interval=("low", "high"), xlabel="heads switched off", ylabel="right (%)",
+                   title=task.capitalize())  # fmt: skip
+
+
+def _position(words: str) -> Callable[[Result], str]:
+    return lambda run: words.format(chance=round(1 / sel.chance(run)))
+
+
+ANSWER = v.Answer(
+    ("found", "kinds", "interference"), picture=("Needles", 0), beside=("false_alarms",)
+)
+VIEWS = [
+    v.View("Needles", needs="cells", parts=[
+        v.finding("found", "kinds"),
+        v.says(schema.NEEDLES),
+        v.row(_map("cells", "found", "Facts found"),
+              _map("cells", "said", "Said word for word by greedy decoding"),
+              widths=(420, 420)),
+        v.says("One cell, the worst first: what was read, asked and said."),
+        v.knob("cell", "Cell", sel.cell_options, width=420),
+        v.on("cell", _cell),
+        v.table("cells", "All cells"),
+        v.table("needles", "All questions"),
+    ]),
+    v.View("Controls", needs="controls", parts=[
+        v.finding("false_alarms"),
+        v.chart("rate_bars", sel.controls, names="control", words=_CONTROLLED, of="questions",
+                title="Texts whose truth is known (%)"),
+        v.says("“likeliest” is the answer among its candidates, “said” what greedy decoding says.",
+               small=True),
+        v.table("controls"),
+    ]),
+    v.View("What matters", needs="wordings", parts=[
+        v.finding("wordings", "question"),
+        v.says(schema.MATTERS),
+        v.row(_variance("wordings", "In short texts"),
+              _variance("matters", "Over depths and lengths"), widths=(420, 420)),
+        v.finding("matters"),
+        v.table("wordings", "In short texts"),
+        v.table("matters", "Over depths and lengths"),
+    ]),
+    v.View("Position", needs="position", parts=[
+        v.finding("lists", "primacy", "recency"),
+        v.says(_position(schema.POSITION)),
+        v.chart("curves", "position", "position", "rate", "condition", percent=True,
+                hues=_CONDITION_HUES, order=CONDITIONS, interval=("low", "high"), height=380,
+                xlabel="place in the list", ylabel="recalled (%)", level=sel.level,
+                title="Recall by place"),
+        v.chart("intervals", "ends", "effect", "condition", _CONDITION_HUES,
+                title="Ends of the list less its middle", unit="share of pairs"),
+        v.says(schema.INTRUSIONS),
+        v.chart("matrix", sel.confusion, "asked", "answered", "percent",
+                title="Whose word is given", unit="% of questions", top=100.0),
+        v.table("position"),
+        v.table("ends"),
+    ]),
+    v.View("Interference", needs="distance", parts=[
+        v.finding("interference", "competition"),
+        v.says(schema.DISTANCE),
+        v.row(
+            v.chart("curves", sel.by_distance, "items", "rate", "between", percent=True,
+                    interval=("low", "high"), xlabel="pairs between a pair and its question",
+                    ylabel="recalled (%)", title="Items between"),
+            v.chart("intervals", sel.coefficients, "what", "of", title="What changes recall",
+                    unit="log-odds"),
+            widths=(420, 420),
+        ),
+        v.says(schema.COMPETITION),
+        v.chart("rate_bars", sel.competing, names="name", words=_COMPETED, of="questions",
+                title="Pairs that compete (%)"),
+        v.says("“right” is the pair's own word, “partners” the competing pair's.", small=True),
+        v.table("competition"),
+        v.table("distance", "Items and neutral text between"),
+        v.table("distance_fit", "The regression"),
+    ]),
+    v.View("Heads", needs="heads", parts=[
+        v.finding("heads"),
+        v.says(schema.HEADS),
+        v.heads("heads", {
+            "retrieval": v.Scale("Retrieval", "share of answers", "", "more often"),
+            "induction": v.Scale("Induction", "attention", "", "more"),
+            "causal": v.Scale("Causal", "nats", "helps others", "answer loses"),
+        }, marks=sel.roles,
+            describe="retrieval {retrieval:.0%} (other facts {held_out:.0%}, another fact asked"
+            " {other:.0%}); attention {attention:.2f}; induction {induction:.2f}; the answer loses"
+            " {causal:.2f} nats"),
+        v.table("heads", "All heads", order=["-retrieval", "-attention"], picks="head"),
+    ]),
+    v.View("Without them", needs="ablation", parts=[
+        v.finding("ablation"),
+        v.says(schema.ABLATION),
+        v.row(*map(_lost, TASKS), widths=(320, 320, 320)),
+        v.table("ablation"),
+    ]),
+    v.View("Passkey", needs="passkey", parts=[
+        v.finding("passkey"),
+        v.row(_map("passkey", "found", "Passkeys found"),
+              _map("passkey", "said", "Said word for word by greedy decoding"),
+              widths=(420, 420)),
+        v.table("passkey"),
+    ]),
+    v.View("Your own", needs="own", parts=[
+        v.finding("own"),
+        v.table("own", "Every question"),
+    ]),
+    claims_view(claims.CLAIMS, claims.ABOUT),
+]  # fmt: skip
