@@ -72,6 +72,7 @@ def scored(
     context: ContextMemory,
     question: Sequence[int] = (),
     blind: Mapping[int, Float[Tensor, "kv_head pos"]] | None = None,
+    behind: Mapping[int, tuple[Tensor, Tensor]] | None = None,
 ) -> dict[int, Float[Tensor, "kv_head pos"]]:
     """A policy's score of every position of a context, by layer.
 
@@ -79,11 +80,15 @@ def scored(
         question: tokens that are in view while scoring, behind the context; none: it is scored
             before the question is known.
         blind: its scores without the question; spares a policy that adds up from counting again.
+        behind: keys and queries of the question, where `question_keys` has given them already.
 
     Raises:
         BadInput: the scores are of another shape, or no numbers.
     """
-    behind = question_keys(context, question) if question and policy.asks_queries else {}
+    if not policy.asks_queries:
+        behind = {}
+    elif behind is None:
+        behind = question_keys(context, question) if question else {}
     found = {}
     for layer in context.layers:
         scores = _of_layer(policy, context, layer, behind.get(layer), blind)
