@@ -134,15 +134,16 @@ class CorpusIndex:
         """
         check_unicode(text)
         data = text.encode()
-        matches = [self.longest_at(data, start) for start in range(len(data))]
-        lengths, counts = np.array(matches, np.int64).reshape(-1, 2).T
-        return lengths, counts
+        lengths = [self.longest_at(data, start) for start in range(len(data))]
+        counts = [
+            self.count(data[start : start + length]) if length else 0
+            for start, length in enumerate(lengths)
+        ]
+        return np.array(lengths, np.int64), np.array(counts, np.int64)
 
-    def longest_at(self, data: bytes, start: int) -> tuple[int, int]:
-        """(bytes of the longest match that begins at a byte of a text, its count)."""
-        of_shards = [shard.longest(data, start) for shard in self._shards]
-        longest = max(length for length, _ in of_shards)
-        return longest, sum(count for length, count in of_shards if length == longest)
+    def longest_at(self, data: bytes, start: int) -> int:
+        """Bytes of the longest match that begins at a byte of a text as UTF-8."""
+        return max(shard.longest(data, start) for shard in self._shards)
 
     def maximal_spans(
         self, text: str, least: int = 1, cuts: Sequence[int] | None = None
@@ -156,10 +157,16 @@ class CorpusIndex:
         return match_spans.maximal_spans(self, text, least, cuts)
 
     def document(self, number: int) -> IndexedDocument:
-        """Where a document is from."""
+        """Where a document is from.
+
+        Raises:
+            BadInput: the index was changed since it was made.
+        """
         shard, own = self._shard_of(number)
         file, name = shard.label(own)
         kind, at = shard.place(own)
+        if not 0 <= kind < len(KINDS):
+            raise manifests.damaged(self.folder, f"document {number:,} is of no known kind")
         return IndexedDocument(file, name, KINDS[kind], at, shard.length(own))
 
     def text(self, number: int) -> str:

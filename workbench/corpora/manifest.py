@@ -123,7 +123,7 @@ def read(folder: Path) -> IndexManifest:
         manifest = IndexManifest.model_validate(raw)
     except ValidationError as error:
         where = ".".join(str(part) for part in error.errors()[0]["loc"])
-        raise _damaged(folder, f"its {FILE} is not as it was written ({where})") from error
+        raise damaged(folder, f"its {FILE} is not as it was written ({where})") from error
     for number, shard in enumerate(manifest.shards):
         for name, size in shard.sizes().items():
             _check_size(folder, shard_folder(folder, number) / name, size)
@@ -143,9 +143,9 @@ def _raw(folder: Path) -> dict[str, Any]:
             raise ValueError("too long")
         raw = json.loads(file.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError) as error:
-        raise _damaged(folder, f"its {FILE} cannot be read") from error
+        raise damaged(folder, f"its {FILE} cannot be read") from error
     if not isinstance(raw, dict):
-        raise _damaged(folder, f"its {FILE} is not as it was written")
+        raise damaged(folder, f"its {FILE} is not as it was written")
     return raw
 
 
@@ -154,12 +154,13 @@ def _check_size(folder: Path, file: Path, size: int) -> None:
     try:
         there = file.stat().st_size
     except OSError as error:
-        raise _damaged(folder, f"{name} is missing") from error
+        raise damaged(folder, f"{name} is missing") from error
     if there != size:
-        raise _damaged(folder, f"{name} has {counted(there, 'byte')} instead of {size:,}")
+        raise damaged(folder, f"{name} has {counted(there, 'byte')} instead of {size:,}")
 
 
-def _damaged(folder: Path, why: str) -> BadInput:
+def damaged(folder: Path, why: str) -> BadInput:
+    """The error of an index that is not as it was made."""
     return BadInput(
         f"The index {folder} is damaged: {why}.",
         "a folder as `workbench corpus index` left it",

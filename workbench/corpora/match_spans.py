@@ -99,7 +99,7 @@ def _longest_between(
     ends = np.asarray(places)
     reached = 0
     for first, start in enumerate(places[:-1]):
-        longest, _ = index.longest_at(data, start)
+        longest = index.longest_at(data, start)
         last = int(np.searchsorted(ends, start + longest, side="right")) - 1
         # A later match ends no earlier, so one that ends where another did lies in that one.
         if last > max(reached, first):

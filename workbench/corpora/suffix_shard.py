@@ -7,7 +7,7 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
 from pathlib import Path
 
-from workbench.corpora.manifest import ShardFiles
+from workbench.corpora.manifest import ShardFiles, damaged
 
 _FIRST = 32  # bytes compared at once at first; each further part is twice as long
 _WIDEST = 1 << 16
@@ -21,6 +21,7 @@ class SuffixShard:
     """
 
     def __init__(self, folder: Path, files: ShardFiles) -> None:
+        self._folder = folder
         self.documents, self.bytes = files.documents, files.bytes
         self._text = _mapped(folder / "text.bin")
         self._suffixes = _numbers(folder / "suffixes.bin", "i")
@@ -37,29 +38,22 @@ class SuffixShard:
         """Where in the text of the shard the suffix of a rank begins."""
         return self._suffixes[rank]
 
-    def longest(self, data: bytes, start: int) -> tuple[int, int]:
-        """(length of the longest match with what begins at a byte of `data`, its count).
+    def longest(self, data: bytes, start: int) -> int:
+        """Length of the longest match with what begins at a byte of `data`.
 
         Compared part by part, each within the range that the parts before have left, so a long
         match costs no more than its length.
         """
-        whole, at, width = (0, self.bytes), start, _FIRST
-        while at < len(data):
-            low, high = whole
-            if high - low == 1:
-                length = at - start + self._common(low, at - start, data, at)
-                return length, int(length > 0)
+        (low, high), at, width = (0, self.bytes), start, _FIRST
+        while at < len(data) and high - low > 1:
             part = data[at : at + width]
-            narrow = self._narrowed(whole, at - start, part)
-            if narrow[0] == narrow[1]:
-                beside = [rank for rank in (narrow[0] - 1, narrow[0]) if low <= rank < high]
-                more = max(self._common(rank, at - start, data, at) for rank in beside)
-                if more:
-                    whole = self._narrowed(whole, at - start, part[:more])
-                length = at - start + more
-                return length, whole[1] - whole[0] if length else 0
-            whole, at, width = narrow, at + len(part), min(2 * width, _WIDEST)
-        return len(data) - start, whole[1] - whole[0]
+            below, above = self._narrowed((low, high), at - start, part)
+            if below == above:
+                # The longest match stands beside the place where this one would.
+                beside = [rank for rank in (below - 1, below) if low <= rank < high]
+                return at - start + max(self._common(r, at - start, data, at) for r in beside)
+            (low, high), at, width = (below, above), at + len(part), min(2 * width, _WIDEST)
+        return at - start + self._common(low, at - start, data, at)
 
     def _narrowed(self, whole: tuple[int, int], depth: int, part: bytes) -> tuple[int, int]:
         """The suffixes of a range, alike for `depth` bytes, that go on with `part`; where none
@@ -71,6 +65,8 @@ class SuffixShard:
             return text[position + depth : position + wide]
 
         low = bisect_left(self._suffixes, part, *whole, key=beginning)
+        if low == whole[1] or beginning(self._suffixes[low]) != part:
+            return low, low
         return low, bisect_right(self._suffixes, part, low, whole[1], key=beginning)
 
     def _common(self, rank: int, depth: int, data: bytes, at: int) -> int:
@@ -94,6 +90,8 @@ class SuffixShard:
     def document_at(self, position: int) -> tuple[int, int]:
         """(document of the shard, offset in it) of a position of its text."""
         document = bisect_right(self._starts, position, 0, self.documents) - 1
+        if document < 0 or position >= self._starts[document + 1]:
+            raise damaged(self._folder, "a suffix begins in no document")
         return document, position - self._starts[document]
 
     def length(self, document: int) -> int:
@@ -116,8 +114,10 @@ class SuffixShard:
     def label(self, document: int) -> tuple[str, str]:
         """(file, name) of a document."""
         start = self._label_ends[document - 1] if document else 0
-        file, name, _ = self._labels[start : self._label_ends[document]].split(b"\0", 2)
-        return file.decode("utf-8", "replace"), name.decode("utf-8", "replace")
+        parts = self._labels[start : self._label_ends[document]].split(b"\0")
+        if len(parts) != 3:
+            raise damaged(self._folder, f"nothing says where document {document + 1:,} is from")
+        return parts[0].decode("utf-8", "replace"), parts[1].decode("utf-8", "replace")
 
     def place(self, document: int) -> tuple[int, int]:
         """(kind, number) of the place a document comes from."""

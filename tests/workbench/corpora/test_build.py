@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import json
 import os
@@ -269,6 +270,24 @@ def test_a_newer_version_and_a_strange_manifest_are_refused(whole: Path) -> None
     file.unlink()
     with pytest.raises(BadInput, match="no index"):
         open_index(whole)
+
+
+@pytest.mark.parametrize("filling", [b"\0", b"\x7f", b"\xff"])
+def test_other_bytes_of_the_same_size_end_in_an_error_or_no_match(
+    whole: Path, filling: bytes
+) -> None:
+    for name, size in open_index(whole).manifest.shards[0].sizes().items():
+        file = whole / "shard-00000" / name
+        before = file.read_bytes()
+        file.write_bytes(filling * size)
+        corpus = open_index(whole)
+        assert corpus.count("document") < 400 + corpus.manifest.shards[0].bytes
+        with contextlib.suppress(BadInput):
+            for place in corpus.find("document", 500):
+                corpus.context(place)
+            corpus.document(0)
+        corpus.maximal_spans("document 001")
+        file.write_bytes(before)
 
 
 def test_opening_reads_nothing_however_large_an_index_is(tmp_path: Path) -> None:

@@ -123,10 +123,14 @@ def test_long_matches_are_compared_part_by_part(tmp_path: Path, copies: int) -> 
     corpus = made(tmp_path, [document] * copies + [other], 10**7)
     # The text has two differences with each copy; between them the match runs on.
     asked = (document[:200_000] + "y" + document[200_001:]).encode()
-    assert corpus.longest_at(asked, 0) == (200_000, copies)
-    assert corpus.longest_at(asked, 123_458) == (200_000 - 123_458, copies + 1)
-    assert corpus.longest_at(asked, 5) == (200_000 - 5, copies)
-    assert corpus.longest_at(asked, 200_001) == (99_999, copies + 1)
+    for start, length, count in (
+        (0, 200_000, copies),
+        (123_458, 200_000 - 123_458, copies + 1),
+        (5, 200_000 - 5, copies),
+        (200_001, 99_999, copies + 1),
+    ):
+        assert corpus.longest_at(asked, start) == length
+        assert corpus.count(asked[start : start + length]) == count
 
 
 def test_no_match_crosses_into_the_next_document(tmp_path: Path) -> None:
