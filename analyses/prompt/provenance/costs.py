@@ -49,10 +49,10 @@ def cost(model: InstrumentedModel, params: Params) -> dict[str, Cost]:
         ),
         "sentences": Cost(pieces * (half + tail + answer) + 2 * n, passes=4 + answer),
         "tokens": Cost(n * answer / 2 + 3 * n, passes=3, backward=n + answer),
-        "closed-book": Cost(_WORDINGS * (2 * tail + answer), passes=_WORDINGS * (2 + answer)),
     }
     if "z" in model.sites:
         heads = max(1, model.n_heads) * model.n_layers
         off = 2 * (1 + RANDOM_GROUPS) * answer
         found["heads"] = Cost(3 * n + heads / 2 + off, passes=4 + off)
+    found["closed-book"] = Cost(_WORDINGS * (2 * tail + answer), passes=_WORDINGS * (2 + answer))
     return found

@@ -58,7 +58,12 @@ class Cells:
 
     @property
     def of_prompt(self) -> np.ndarray:
-        """Main effect of the context, (draw, token); NaN without one."""
+        """Main effect of the context, (draw, token); NaN without one. Where nobody could be
+        blocked, it is the effect with all else as it is.
+        """
+        if not np.isfinite(self.given_blocked).all():
+            alone: np.ndarray = self.given - self.neutral
+            return alone
         found: np.ndarray = (
             (self.given - self.neutral) + (self.given_blocked - self.neutral_blocked)
         ) / 2

@@ -80,9 +80,8 @@ def run(model: InstrumentedModel, params: Params, progress: Progress) -> Result:
         )
         result.tables["heads"] = table
         result.tables["groups"] = head_groups.switch_off(
-            model, asked, answer, head_groups.groups(table), params.seed,
-            left["heads"].subprogress(0.5, 1),
-        )  # fmt: skip
+            model, asked, answer, table, params.seed, left["heads"].subprogress(0.5, 1)
+        )
         findings.add_heads(result)
     if "closed-book" in parts:
         result.tables["closed_book"] = question_alone.closed_book_table(

@@ -88,11 +88,14 @@ def switch_off(
     model: InstrumentedModel,
     asked: Asked,
     answer: Sequence[int],
-    chosen: dict[str, list[Head]],
+    table: pd.DataFrame,
     seed: int,
     progress: Progress,
 ) -> pd.DataFrame:
     """Each group off at the prompt's last token and the answer's, and as many random other heads.
+
+    Args:
+        table: of all heads, see `head_table`.
 
     Returns:
         A row for each group and each random draw: `group`, `of` (the group that a random draw is
@@ -101,10 +104,10 @@ def switch_off(
     import pandas as pd
 
     prefix = PrefixCache(model, [asked.ids[:-1]]).state()
-    every = [(layer, head) for layer in range(model.n_layers) for head in range(model.n_heads)]
+    every = [(int(row.layer), int(row.head)) for row in table.itertuples()]
     rng = random.Random(seed)
     rows = [("none", "none", "", _logp(model, prefix, asked, answer, []))]
-    named = {name: heads for name, heads in chosen.items() if heads}
+    named = {name: heads for name, heads in groups(table).items() if heads}
     for n, (name, heads) in enumerate(named.items()):
         progress(n / max(1, len(named)), f"Heads that read the {name} off, and random ones")
         rows.append((name, name, _names(heads), _logp(model, prefix, asked, answer, heads)))

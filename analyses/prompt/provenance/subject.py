@@ -28,7 +28,6 @@ _WORDS = (
 )  # that no question is about
 _EMPTY = frozenset(_WORDS.split())
 _NEAR = 0.75  # of the largest cost: the shortest span that reaches it is the subject
-_NAMES = 0.1  # of the largest cost: a name that reaches it is the subject before other words
 _WORD = re.compile(r"\w+(?:[-'’]\w+)*")
 
 
@@ -165,8 +164,7 @@ def find(
 
 
 def _best(cost: np.ndarray, spans: Sequence[Range], names: Sequence[bool]) -> int:
-    able = [n for n, name in enumerate(names) if name and cost[n] >= _NAMES * cost.max() > 0]
-    able = able or list(range(len(spans)))
+    able = [n for n, name in enumerate(names) if name] or list(range(len(spans)))
     near = [n for n in able if cost[n] >= _NEAR * cost[able].max()] or able
     return min(near, key=lambda n: (spans[n][1] - spans[n][0], -cost[n]))
 

@@ -44,7 +44,9 @@ def effects(cells: Cells) -> list[Effect]:
     found = []
     if cells.has_context:
         prompt = _effect(PROMPT, cells.of_prompt.sum(-1), _largest(cells.of_neutral))
-        found.append(prompt if _sayable(cells.given_blocked) else replace(prompt, named=False))
+        added = float((cells.given - cells.neutral).sum(-1).mean())
+        able = added >= LEAST or _sayable(cells.given_blocked)
+        found.append(prompt if able else replace(prompt, named=False))
     null = _largest(cells.of_parts)
     weights = _effect(WEIGHTS, cells.of_weights.sum(-1), null)
     alone = _effect(WEIGHTS, cells.alone.sum(-1), null)

@@ -13,6 +13,7 @@ made a little less improbable is not given.
 RULE = (
     "A source is named where its effect on the answer is above 0 (95 % interval over the neutral"
     " texts), above every matched random part, and at least doubles the answer's probability (0.7"
-    " nats); and where it alone, without the other, leaves the answer at least 3 % likely per"
-    " token."
+    " nats). The weights must also leave it at least 3 % likely per token where the prompt says"
+    " nothing of it; the prompt must double it with the subject seen, or leave it that likely with"
+    " the subject blocked."
 )

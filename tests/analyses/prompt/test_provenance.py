@@ -1,0 +1,199 @@
+"""Where an answer came from: on a model whose truth is known, and beside plain passes."""
+
+from __future__ import annotations
+
+import math
+from itertools import pairwise
+
+import numpy as np
+import pytest
+import torch
+
+import workbench as wb
+from analyses.prompt import provenance
+from analyses.prompt.provenance import design, neutral, subject, verdict
+from analyses.prompt.provenance.asked import take_apart
+from analyses.prompt.provenance.constants import BOTH, NEITHER, PROMPT, STATE, UNTOLD, WEIGHTS
+from analyses.prompt.provenance.params import Params
+from analyses.prompt.provenance.parts import PARTS
+from tests.helpers import families
+from tests.helpers.planted import ANSWERS, MEMORIES, SUBJECTS, planted_module, planted_tokenizer
+from tests.helpers.tiny import tiny_llama, tiny_tokenizer
+from workbench.errors import BadInput
+from workbench.models.conversation import has_template
+from workbench.progress import Progress
+
+CONFLICT = "The capital of {0} is {1} . Question : Answer : The capital of {0} is"
+CLOSED = "The capital of {0} is"
+
+
+@pytest.fixture(scope="module")
+def planted():
+    return wb.load((planted_module(), planted_tokenizer()))
+
+
+@pytest.fixture(scope="module")
+def tiny():
+    return wb.load((tiny_llama(), tiny_tokenizer()))
+
+
+def run(model, **params):
+    result = provenance.run(model, Params(**params), Progress())
+    assert not list(provenance.SCHEMA.problems(result))
+    return result
+
+
+def told(result):
+    """The sources that are named."""
+    return {name for name, value in result.findings["verdict"].values.items() if value == 1}
+
+
+@pytest.mark.parametrize("number", range(16))
+def test_one_head_remembers_and_one_copies(planted, number):
+    subject_, wrong = SUBJECTS[number], ANSWERS[(number + 5) % 16]
+    truth = WEIGHTS if MEMORIES[number] > 1 else PROMPT
+    params = {"parts": ["split"], "draws": 4, "length": 1, "seed": number}
+    result = run(planted, prompt=CONFLICT.format(subject_, wrong), **params)
+    assert told(result) == {truth}
+    said = result.tables["answer"]["token"].iloc[0].strip()
+    assert said == (ANSWERS[number] if truth == WEIGHTS else wrong)
+    assert told(run(planted, prompt=CLOSED.format(subject_), **params)) == {WEIGHTS}
+
+
+def test_what_both_say_comes_from_both(planted):
+    result = run(
+        planted, prompt=CONFLICT.format(SUBJECTS[0], ANSWERS[0]), parts=["split"], length=1
+    )
+    assert told(result) == {PROMPT, WEIGHTS}
+    assert result.findings["interaction"].value < 0  # either does without the other
+
+
+def test_heads_that_copy_and_remember_are_found(planted):
+    copied = run(planted, prompt=CONFLICT.format(SUBJECTS[1], ANSWERS[6]), length=1,
+                 parts=["heads", "sentences", "tokens"])  # fmt: skip
+    groups = copied.tables["groups"].set_index("group")["heads"]
+    assert "L1H1" in groups[PROMPT].split()
+    assert copied.tables["tokens"].set_index("pos")["cost"].idxmax() == 5  # the answer's own place
+    assert copied.findings["sentence"].value > 1
+    kept = run(planted, prompt=CONFLICT.format(SUBJECTS[0], ANSWERS[5]), length=1, parts=["heads"],
+               subject=SUBJECTS[0])  # fmt: skip
+    table = kept.tables["heads"].set_index("label")
+    assert table["effect"].idxmin() == "L1H2"
+
+
+def test_cells_are_those_of_plain_passes(tiny):
+    text = "The dog went home. Then it was late. Where is the cat? The cat is"
+    asked = take_apart(tiny, text)
+    answer = tiny.continuation_tokens(" on")
+    runs = neutral.neutral_tokens(tiny, design.context_tokens(asked), 3, ["on"], 0)
+    setting = design.prepare(asked, runs, len(tiny.text.beginning))
+    blocking = subject.Blocking.of(tiny, asked, runs[0])
+    marked = subject.marked(asked, "cat")
+
+    cells = design.measure(tiny, setting, marked, answer, blocking, 0, Progress())
+    for draw, replaced in enumerate(setting.contexts):
+        ids = list(asked.ids)
+        for at, new in replaced:
+            ids[at : at + len(new)] = new
+        assert ids[asked.question[0] :] == asked.ids[asked.question[0] :]
+        with torch.no_grad():
+            logits = tiny.forward(input_ids=torch.tensor([[*ids, *answer[:-1]]])).logits[0]
+        logp = logits[len(ids) - 1 :].log_softmax(-1)
+        plain = logp[range(len(answer)), answer].sum()
+        assert cells.neutral[draw].sum() == pytest.approx(float(plain), abs=1e-4)
+    added = cells.of_prompt.sum(-1) + cells.of_weights.sum(-1)
+    corners = (cells.given - cells.neutral_blocked).sum(-1)
+    np.testing.assert_allclose(added, corners, atol=1e-9)
+
+
+def cells_of(given, blocked, neutral_, neutral_blocked, parts=(0.0,)):
+    def column(values):
+        return np.array(values, float).reshape(-1, 1)
+
+    return design.Cells(
+        np.array([given], float), np.array([blocked], float), column(neutral_),
+        column(neutral_blocked), column(parts),
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("cells", "word"),
+    [
+        (cells_of(-0.1, -0.2, [-8, -8.1, -7.9], [-9, -9.1, -8.9]), PROMPT),
+        (cells_of(-0.1, -6, [-0.2, -0.1, -0.3], [-6, -6.2, -5.9]), WEIGHTS),
+        (cells_of(-0.1, -0.2, [-0.2, -0.3, -0.1], [-6, -6.2, -5.9]), BOTH),
+        (cells_of(-9, -9, [-9, -9.1, -8.9], [-9, -9.1, -8.9]), NEITHER),
+        (cells_of(-2, -2, [-1, -9, -4], [-1, -9, -4]), UNTOLD),
+        # less improbable from the weights, and yet never said by them
+        (cells_of(-0.1, -0.3, [-12, -12.1, -11.9], [-18, -18.1, -17.9]), PROMPT),
+    ],
+)
+def test_the_rule(cells, word):
+    assert verdict.verdict(verdict.effects(cells)) == word
+
+
+def test_a_random_part_that_does_as_much_takes_the_name_away():
+    found = verdict.effects(cells_of(-0.1, -6, [-0.2, -0.1, -0.3], [-6, -6.2, -5.9], parts=[7.0]))
+    assert not found[1].named
+
+
+def test_a_prompt_is_taken_apart(tiny):
+    text = "Mr. Poe lives in Rome. Ann does not.\nQuestion: Where is Mr. Poe?\nAnswer:"
+    asked = take_apart(tiny, text)
+    assert [s.text for s in asked.sentences] == ["Mr. Poe lives in Rome.", "Ann does not."]
+    begin = asked.spans[asked.question[0]][0]
+    assert text[begin:].lstrip() == "Question: Where is Mr. Poe?\nAnswer:"
+    assert asked.question[1] == len(asked.ids)
+    assert len(asked.mentions("Poe")) == 2
+    whole = take_apart(tiny, "Where is Rome?")
+    assert whole.context == ()
+    assert whole.sentences == ()
+
+
+def test_long_contexts_have_forty_pieces_at_most(tiny):
+    asked = take_apart(tiny, "This is so. " * 100 + "Who is there?")
+    assert len(asked.sentences) <= 40
+    ends = [(s.start, s.stop) for s in asked.sentences]
+    assert all(a[1] <= b[0] for a, b in pairwise(ends))
+
+
+@pytest.mark.parametrize(
+    ("params", "match"),
+    [
+        ({"prompt": "It is so. Who is there?", "question": "Who was"}, "does not stand"),
+        ({"prompt": "It is so. Who is there?", "subject": "Anna"}, "does not stand"),
+        ({"prompt": "??? !!!"}, "no words"),
+        ({"prompt": "Who is there?", "chat": True}, "chat"),
+        ({"prompt": "word " * 4000 + "Who?"}, "positions|window"),
+    ],
+)
+def test_bad_input_is_refused(planted, tiny, params, match):
+    model = planted if "word" in params["prompt"] else tiny
+    assert not has_template(model.tokenizer)
+    with pytest.raises(BadInput, match=match):
+        run(model, **params)
+
+
+@pytest.mark.parametrize("family", ["mamba2", "qwen3_next", "gpt_oss", "bloom"])
+def test_other_families_get_what_they_can(family):
+    model = wb.load((families.module(family), tiny_tokenizer()))
+    parts = [part.name for part in PARTS if part.unavailable_reason(model) is None]
+    asks = "The dog is old. The cat is new. Which is it? It is"
+    result = run(model, prompt=asks, draws=3, length=2, parts=parts)
+    assert ("heads" in parts) == (family != "mamba2")
+    assert {"effects", "sentences", "tokens"} <= set(result.tables)
+    if family in ("mamba2", "qwen3_next"):
+        assert STATE in set(result.tables["effects"]["source"])
+        assert "replaced by neutral text" in result.provenance.notes["taken away"]
+    named = run(model, prompt=asks.replace("Which is it", "How old is Ann"), draws=3, length=2,
+                parts=["split"])  # fmt: skip
+    assert "Ann" in named.provenance.notes["subject"]
+    for says in (finding.says for finding in result.findings.values()):
+        assert "nan" not in says
+
+
+def test_defaults_and_cost(tiny):
+    params = Params(prompt="The dog is old. Who is old?")
+    costs = provenance.cost(tiny, params)
+    assert set(costs) == {"split", "sentences", "tokens", "heads", "closed-book"}
+    assert all(math.isfinite(cost.forward) and cost.forward > 0 for cost in costs.values())
