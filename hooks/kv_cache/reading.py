@@ -82,7 +82,7 @@ def read_context(model: InstrumentedModel, ids: Sequence[int]) -> ContextMemory:
     if not found or getattr(out, "past_key_values", None) is None:
         raise no_door(model)
     context = ContextMemory(
-        model, list(ids), found, _surprisal(model, list(ids), final, out), out.past_key_values
+        model, list(ids), found, _surprisal(model, list(ids), final), out.past_key_values
     )
     _check_same(context)
     return ContextMemory(
@@ -118,8 +118,30 @@ def _rotary(context: ContextMemory, turns: dict[int, tuple[Tensor, Tensor]]) -> 
     return found
 
 
+@ordinary
+@torch.no_grad()
+def surprisal_of(
+    model: InstrumentedModel, ids: Sequence[int], tail: int = 1
+) -> tuple[Float[Tensor, " pos"], Float[Tensor, "tail d_vocab"]]:
+    """−ln p of every token of a text in nats, (pos,), the first as in `ContextMemory`; and the
+    logits of the last tokens. One pass under whatever changes are on; logits of the whole text
+    never exist at once.
+    """
+    final: list[Tensor] = []
+    handle = model.layout.final_norm.register_forward_pre_hook(
+        lambda _, args: final.append(args[0])
+    )
+    try:
+        with steady(model.module):
+            tokens = torch.tensor([list(ids)], device=model.device)
+            out = model.forward(input_ids=tokens, use_cache=False, logits_to_keep=tail)
+    finally:
+        handle.remove()
+    return _surprisal(model, list(ids), final), out.logits[0, -tail:].float()
+
+
 def _surprisal(
-    model: InstrumentedModel, ids: list[int], final: list[Tensor], out: Any
+    model: InstrumentedModel, ids: list[int], final: list[Tensor]
 ) -> Float[Tensor, " pos"]:
     """−ln p of every token, in nats; logits are made of some tokens at a time."""
     target = torch.tensor(ids[1:], device=model.device)

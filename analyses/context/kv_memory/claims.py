@@ -128,7 +128,41 @@ def _bits_go(result: Result) -> Measured:
     return Measured(words.replace("-", "−"), verdict_of(held), "no interval: means over questions")
 
 
-_GROUPS = ("Which tokens", "When the question is known", "Fewer numbers")
+def _blocks_hit(result: Result) -> Measured:
+    finding = result.findings["blocks"]
+    assert isinstance(finding.interval, dict)
+    low, high = finding.interval["value"]
+    value, chance = finding.values["value"], finding.values["chance"]
+    words = f"{100 * value:.0f} % of layers, drawn {100 * chance:.0f} %"
+    texts = result.tables["lookups"]["context"].nunique()
+    if texts < FEWEST:
+        return Measured(words, OPEN, f"{texts} texts are too few")
+    told = verdict_of([sign(low, high, chance)])
+    return Measured(words, told, f"{_TEXTS}: {100 * low:.0f} to {100 * high:.0f} %")
+
+
+def _gained(name: str) -> Callable[[Result], Measured]:
+    def measure(result: Result) -> Measured:
+        finding = result.findings["episodes"]
+        assert isinstance(finding.interval, dict)
+        low, high = finding.interval[name]
+        words = f"{100 * finding.values[name]:+.1f} points".replace("-", "−")
+        if low != low or result.tables["episodes"]["n"].max() < FEWEST:
+            return Measured(words, OPEN, "too few texts")
+        within = f"{_TEXTS}: {100 * low:+.1f} to {100 * high:+.1f}".replace("-", "−")
+        return Measured(words, verdict_of([sign(low, high)]), within)
+
+    return measure
+
+
+def _fluent(result: Result) -> Measured:
+    values = result.findings["past_window"].values
+    words = f"{values['masked']:.2f} nats, {values['within']:.2f} within the window"
+    held = bool(values["masked"] < values["within"] + 0.2)
+    return Measured(words, verdict_of([held]), "one text")
+
+
+_GROUPS = ("Which tokens", "When the question is known", "Fewer numbers", "Blocks and episodes")
 CLAIMS = [
     Claim("The first tokens have to stay", "StreamingLLM: perplexity collapses without them",
           _against("streaming", RECENCY), _GROUPS[0], "answers"),
@@ -155,6 +189,14 @@ CLAIMS = [
           _channels_go, _GROUPS[2], "channels"),
     Claim("2 bits are enough, with keys scaled by channel", "KIVI: almost the same accuracy",
           _bits_go, _GROUPS[2], "bits"),
+    Claim("Look-ups fetch the block with the answer", "InfLLM: 100 % on pass keys of 1,024,000"
+          " tokens", _blocks_hit, _GROUPS[3], "lookups"),
+    Claim("Surprising boundaries are better than random ones of the same sizes", "EM-LLM: ahead of"
+          " InfLLM's fixed blocks", _gained("gain"), _GROUPS[3], "episodes"),
+    Claim("So is giving room to neighbours in time", "EM-LLM: contiguity helps",
+          _gained("neighbours"), _GROUPS[3], "episodes"),
+    Claim("Reading stays fluent past the window under a Λ mask", "LM-Infinite: fluent to 32,000"
+          " tokens", _fluent, _GROUPS[3], "past"),
 ]  # fmt: skip
 
 

@@ -5,7 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from analyses.context.kv_memory.fewer_numbers import BITS, GROUPINGS, METHODS, PRUNED, TEXTS
+from analyses.context.kv_memory.looked_up_blocks import KINDS
 from analyses.context.kv_memory.params import budgets_of
+from analyses.context.kv_memory.parts import PAST
+from analyses.context.kv_memory.past_window import tokens_read
 from workbench.cost import Cost
 
 if TYPE_CHECKING:
@@ -28,7 +31,7 @@ def cost(model: InstrumentedModel, params: Params) -> dict[str, Cost]:
     looking = min(chosen, _LOOKING)
     # A pass key is asked for once.
     questions = 1.0 if params.is_own() else (2 * params.questions + 1) / 3
-    rows = questions * (4 + budgets * (chosen + 1 + looking)) + budgets * looking * questions
+    rows = questions * (4 + budgets * (chosen + 1 + looking)) + looking * questions
     attention = sum(b.attention_call is not None for b in model.layout.blocks)
     held = attention * length * model.d_head * 4 * (model.n_heads + 2 * model.n_kv_heads)
     read = Cost(forward=contexts * length, passes=contexts, bytes=held + 192 * 2**20)
@@ -44,4 +47,17 @@ def cost(model: InstrumentedModel, params: Params) -> dict[str, Cost]:
         + shown,
         "channels": asked(1 + len(PRUNED) * len(METHODS)),
         "bits": asked(1 + len(BITS) * len(GROUPINGS)),
+        "blocks": read + Cost(forward=2 * contexts * questions * _ASK, passes=2 * contexts),
+        "episodes": read
+        + Cost(forward=contexts * questions * _ASK * (1 + len(KINDS) * 2), passes=3 * contexts),
+        PAST: _past(model, params),
     }
+
+
+def _past(model: InstrumentedModel, params: Params) -> Cost:
+    """Two needles under two masks, and once more for the entropy of attention."""
+    if not (params.window or model.card.context_length):
+        return Cost()
+    length = tokens_read(model, params)
+    layer = 4 * model.card.d_model * length * 8
+    return Cost(forward=5 * length, passes=5, bytes=layer)

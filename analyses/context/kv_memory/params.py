@@ -32,7 +32,7 @@ class Params(BaseModel, frozen=True, extra="forbid"):
     )
     parts: list[Name] = parts_field(DEFAULT)
     contexts: int = Field(
-        12, ge=1, le=500, description="Made-up texts that are read",
+        9, ge=1, le=500, description="Made-up texts that are read",
         json_schema_extra={"essential": True},
     )  # fmt: skip
     length: int = Field(512, ge=96, le=100_000, description="Tokens of a text, at most")

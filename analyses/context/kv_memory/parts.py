@@ -12,6 +12,9 @@ if TYPE_CHECKING:
 Name = Literal["policies", "channels", "bits", "blocks", "episodes", "past-the-window"]
 
 
+PAST = "past-the-window"
+
+
 def no_window(model: InstrumentedModel) -> str | None:
     """Why nothing can be read past the window, or None."""
     if model.positions is not None:

@@ -18,6 +18,11 @@ KEPT = (
     "What the policies keep of the first text, before its question is known. Colour is the share of"
     " KV heads that keep a token, or what the chosen head keeps."
 )
+EPISODES = (
+    "Look-ups fetch as many tokens whatever the boundaries. Boundaries at random have the sizes of"
+    " the surprising ones, in another order. Refinement by modularity is left out, as in all"
+    " configurations that the paper's authors released."
+)
 _LOW = C("low", "Lower end of the 95 % interval over texts.")
 _HIGH = C("high", "Upper end.")
 _RATE = C("rate", "Share of questions answered word for word by greedy decoding.", title="answered")
@@ -82,6 +87,7 @@ SCHEMA = Schema(
             C("token", "The token as text."),
             C("kind", "`answer`, `evidence` or nothing."),
             C("surprisal", "−ln of its probability.", "nats"),
+            C("begins", "Whether an episode begins here.", optional=True),
         ]),
         TableSchema("budgets", "Budgets below the full cache, smallest first.", [_BUDGET]),
         TableSchema("asked", "What is asked of the first text.", [
@@ -106,6 +112,58 @@ SCHEMA = Schema(
             C("bytes", "Share of a cache of 16 bits, scales counted."),
             _LOGPROB, _N,
         ]),
+        TableSchema("lookups", "One row per question whose answer has to be fetched.", [
+            _CONTEXT, _QUESTION,
+            C("hits", "Share of layers that fetch the block with the answer."),
+            C("exact", "Whether the answer is given from what is seen then.", title="answered"),
+            _LOGPROB,
+            C("depth", "Where the answer stands, as a share of the text."),
+            C("seen", "Share of the text that is seen."),
+            C("chance", "Hits of blocks that are drawn."),
+        ]),
+        TableSchema("fetched", "Blocks that are fetched, by layer.", [
+            C("layer", "Layer."),
+            C("hit", "Share of questions for which it fetches the block with the answer."),
+            C("agreement", "Rank correlation of look-up scores and true attention to the blocks."),
+            C("mass", "Share of the attention to all blocks that goes to those fetched."),
+            _N,
+        ]),
+        TableSchema("raster", "The blocks of the first text that has questions to fetch for.", [
+            _CONTEXT, _QUESTION,
+            C("layer", "Layer."),
+            C("block", "Number of the block."),
+            C("first", "Its first position."),
+            C("last", "The position behind its last."),
+            C("fetched", "Whether it is fetched."),
+            C("mass", "Share of the question's attention, over the whole cache, that it gets."),
+            C("answer", "Whether the answer stands in it."),
+        ]),
+        TableSchema("episodes", "Episodes cut in three ways, as many tokens fetched of each.", [
+            C("boundaries", "Where episodes begin: at surprising tokens, evenly, or with the same"
+              " sizes at random."),
+            C("retrieval", "By similarity alone, or with 30 % of the room for neighbours."),
+            _RATE, _LOW, _HIGH,
+            C("hits", "Share of layers that fetch the episode with the answer."),
+            C("f1", "F1 of the boundaries against beginnings of sentences, a token apart at"
+              " most.", title="F1"),
+            C("episodes", "How many episodes a text has."),
+            C("tokens", "Tokens that a layer fetches."),
+            _LOGPROB, _N,
+        ]),
+        TableSchema("past", "Loss along a text longer than the window.", [
+            C("mode", "As it is, or under LM-Infinite's mask."),
+            C("windows", "Middle of the stretch, in trained lengths."),
+            C("loss", "Mean loss.", "nats"),
+            C("entropy", "Entropy of attention, mean over heads and layers.", "nats"),
+            C("n", "Tokens."),
+        ]),
+        TableSchema("past_needles", "A needle in such a text.", [
+            C("needle", "Early: beyond the mask's window; late: within it."),
+            C("mode", "As it is, or under LM-Infinite's mask."),
+            C("exact", "Whether the answer is given.", title="answered"),
+            _LOGPROB,
+            C("distance", "Tokens between needle and answer, about."),
+        ]),
         CLAIMS_TABLE,
     ],
     arrays=[
@@ -124,6 +182,9 @@ SCHEMA = Schema(
         F("turns", "The next questions", "share of questions"),
         F("channels", "Channels that can go", "nats"),
         F("bits", "Few bits", "nats"),
+        F("blocks", "Blocks that are fetched", "share of layers"),
+        F("episodes", "Surprising boundaries", "share of layers"),
+        F("past_window", "Past the trained window", "nats"),
         CLAIMS_FINDING,
     ],
 )  # fmt: skip

@@ -167,6 +167,47 @@ def bit_rates(run: Result) -> pd.DataFrame:
 _GROUPINGS = {"kivi": "values by token", "channel": "values by channel"}
 
 
+def raster_questions(run: Result) -> dict[str, int]:
+    return {f"question {n + 1}": int(n) for n in run.tables["raster"]["question"].unique()}
+
+
+def raster(run: Result, question: int) -> pd.DataFrame:
+    """Blocks by layer for one question, with the attention that each gets in percent."""
+    rows = run.tables["raster"]
+    return rows[rows["question"] == question]
+
+
+def hits_by_layer(run: Result) -> pd.DataFrame:
+    """Hits, chance and where attention goes, by layer, in percent."""
+    rows = run.tables["fetched"]
+    chance = 100 * run.tables["lookups"]["chance"].mean()
+    return rows.assign(hit=100 * rows["hit"], mass=100 * rows["mass"], chance=chance)
+
+
+def by_hits(run: Result) -> pd.DataFrame:
+    """Answers of questions whose block few layers fetch, and many."""
+    import pandas as pd
+
+    rows = run.tables["lookups"]
+    middle = rows["hits"].median()
+    parts = {"few layers fetch it": rows[rows["hits"] <= middle],
+             "many layers fetch it": rows[rows["hits"] > middle]}  # fmt: skip
+    return pd.DataFrame([
+        {"case": name, "answered": part["exact"].mean(), "n": len(part)}
+        for name, part in parts.items() if len(part)
+    ])  # fmt: skip
+
+
+def episode_hits(run: Result) -> pd.DataFrame:
+    rows = run.tables["episodes"]
+    wide = rows.pivot_table(index="boundaries", columns="retrieval", values="hits", sort=False)
+    return wide.reset_index().assign(n=int(rows["n"].max()))
+
+
+def past(run: Result) -> pd.DataFrame:
+    return run.tables["past"]
+
+
 def _best(run: Result) -> list[str]:
     finding = run.findings.get("quarter")
     return [] if finding is None else [finding.says.split(", ")[2].split(" keeps")[0]]

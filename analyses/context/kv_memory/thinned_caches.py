@@ -15,6 +15,7 @@ from analyses.context.kv_memory.constants import (
     FULL,
     IN_VIEW,
     ORACLE,
+    QUARTER,
     UNKNOWN,
     WHOLE,
     WITHOUT,
@@ -150,6 +151,7 @@ def _rows_in_view(
     memory, n = text.memory, len(text.questions)
     first = text.number % n
     looking = [p for p in chosen if p.asks_queries]
+    turned = min(budgets, key=lambda b: abs(b - QUARTER))
     for number, question in enumerate(text.questions if looking else []):
         behind = question_keys(memory, question.ask)
         for p in looking:
@@ -158,7 +160,7 @@ def _rows_in_view(
                 kept = _keep(memory, p, in_view, budget)
                 facts = {"policy": p.name, "view": IN_VIEW, "budget": budget}
                 yield _Row(number, kept, {"table": "answers", **facts})
-                if number != first or n == 1:
+                if number != first or n == 1 or budget != turned:
                     continue
                 for turn in range(n):
                     more = {"policy": p.name, "budget": budget, "turn": turn + 1}

@@ -9,6 +9,7 @@ from analyses.context.kv_memory.constants import FULL, ORACLE, RANDOM, RECENCY
 from workbench import draw
 from workbench import views as v
 from workbench.draw import colour
+from workbench.draw.layer_token_table import Cell
 from workbench.draw.tokens import Span
 from workbench.result import Result
 
@@ -16,6 +17,12 @@ _HUES = {RANDOM: colour.OTHER, RECENCY: "#c8ccd2", ORACLE: colour.INK, "snapkv":
          "h2o": colour.MEMORY, "keydiff": colour.CONTEXT, "streaming": colour.BLUE_STROKE,
          "sirllm": "#c9a227", "tova": "#b0708f", "key-norm": "#6f9e4f", "expected": "#a5654a",
          FULL: colour.INK}  # fmt: skip
+_HITS = {"hit": ("answer's block fetched", colour.MEMORY),
+         "mass": ("attention that goes to fetched blocks", colour.CONTEXT),
+         "chance": ("if blocks were drawn", colour.OTHER)}  # fmt: skip
+_RETRIEVAL = {"similarity": colour.FUNCTION, "with neighbours": colour.CONTEXT}
+_MODES = {"as it is": colour.OTHER, "LM-Infinite": colour.FUNCTION}
+_BEGINS = {"episode": Span("an episode begins", colour.MEMORY)}
 _KEPT = {"kept": colour.MEMORY, "evicted": colour.OTHER}
 _ANSWERED = {"answered": colour.MEMORY}
 _MARKS = {"answer": Span("answer", colour.MEMORY), "evidence": Span("evidence", colour.CONTEXT,
@@ -42,6 +49,34 @@ def _channels(run: Result, pick: v.Pick) -> v.Item:
     return v.picture(
         "matrix", sel.channel_map(run, pick["channel_layer"]), "head", "pairs", "share",
         title="Pairs of channels, the fastest turning first", unit="% of the head's score",
+    )  # fmt: skip
+
+
+def _raster(run: Result, pick: v.Pick) -> v.Item:
+    rows = sel.raster(run, pick["asked"])
+    names = [f"{a}–{b - 1}" for a, b in rows[["first", "last"]].drop_duplicates().to_numpy()]
+    top = max(float(rows["mass"].max()), 1e-9)
+    cells = {
+        (int(row.layer), int(row.block)): Cell(
+            ("●" if row.fetched else "") + ("★" if row.answer else ""), row.mass / top,
+            f"layer {row.layer}, tokens {row.first} to {row.last - 1}\n{row.mass:.1%} of attention",
+        )
+        for row in rows.itertuples()
+    }  # fmt: skip
+    caption = "● fetched, ★ the answer stands there; colour: attention over the whole cache"
+    return draw.token_table(
+        names, cells, columns=range(len(names)), chosen=(None, -1), caption=caption
+    )
+
+
+def _trace(run: Result) -> v.Item:
+    table = run.tables["tokens"]
+    if "begins" not in table:
+        return None
+    return draw.token_strip(
+        list(table["token"]), [float(x) for x in table["surprisal"]],
+        spans=["episode" if x else "" for x in table["begins"]], marks=_BEGINS,
+        title="Surprisal of the first text, and where its episodes begin", unit="nats",
     )  # fmt: skip
 
 
@@ -112,6 +147,34 @@ VIEWS = [
         v.chart("rate_bars", sel.bit_rates, names="name", words=_ANSWERED, of="questions",
                 title="Answered from a cache of few bits (%)"),
         v.table("bits"),
+    ]),
+    v.View("Blocks", needs="lookups", parts=[
+        v.finding("blocks"),
+        v.knob("asked", "First text", sel.raster_questions),
+        v.on("asked", _raster),
+        v.row(
+            v.chart("lines", sel.hits_by_layer, "layer", _HITS, ylabel="percent",
+                    title="Answer's block fetched, by layer"),
+            v.chart("rate_bars", sel.by_hits, names="case", words=_ANSWERED, of="questions",
+                    title="Answered from what is seen (%)"),
+            widths=(420, 420),
+        ),
+        v.table("fetched"), v.table("lookups"),
+    ]),
+    v.View("Episodes", needs="episodes", parts=[
+        v.finding("episodes"),
+        v.chart("rate_bars", sel.episode_hits, names="boundaries", words=_RETRIEVAL,
+                of="questions", title="Layers that fetch the answer's episode (%)"),
+        v.says(schema.EPISODES),
+        v.show(_trace, needs="tokens"),
+        v.table("episodes"),
+    ]),
+    v.View("Past the window", needs="past", parts=[
+        v.finding("past_window"),
+        v.chart("curves", sel.past, "windows", "loss", "mode", hues=_MODES,
+                xlabel="position, in trained lengths", ylabel="loss (nats)",
+                title="Loss along the text"),
+        v.table("past_needles", "A needle in it"), v.table("past"),
     ]),
     claims_view(claims.CLAIMS, claims.ABOUT),
 ]  # fmt: skip
