@@ -31,7 +31,7 @@ from workbench.corpora.sources import KINDS, CorpusDocument, CorpusSources
 from workbench.errors import BadInput, WorkbenchError
 from workbench.progress import Progress
 
-SHARD = 100_000_000
+SHARD = 1 << 27
 """Bytes of a shard, where there is memory for it."""
 _SMALLEST = 1_000_000
 _BESIDE = 32  # bytes of memory that a document takes besides its text

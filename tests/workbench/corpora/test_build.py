@@ -191,7 +191,7 @@ def test_memory_is_that_of_a_shard_however_large_the_corpus(tmp_path: Path) -> N
 
 
 def test_the_size_of_a_shard_follows_from_free_memory(monkeypatch: pytest.MonkeyPatch) -> None:
-    for free, wanted in ((None, 100e6), (64e9, 100e6), (120e6, 10e6), (1e6, 1e6)):
+    for free, wanted in ((None, build.SHARD), (64e9, build.SHARD), (120e6, 10e6), (1e6, 1e6)):
         monkeypatch.setattr(build.disk_space, "memory_free", lambda free=free: free)
         assert build._fitting() == wanted
 
