@@ -59,7 +59,7 @@ class ReadContext:
         if isinstance(self.state, PrefixState):
             return self._in_batches(rows, self.state)
         if isinstance(self.state, SavedStates):
-            return [_stepped(self.state, row) for row in rows]
+            return _stepped(self.state, rows)
         return [whole(self.model, [*self.ids, *row])[-len(row) :] for row in rows]
 
     def _in_batches(
@@ -188,15 +188,35 @@ def _forward(
 
 
 @torch.no_grad()
-def _stepped(states: SavedStates, row: Sequence[int]) -> Float[Tensor, "token d_vocab"]:
-    """A continuation behind states, token by token."""
-    model, found = states.model, []
-    length = len(states.tokens) + len(row)
-    with stepping(model.module, mixers_of(model), length) as stepper:
-        stepper.set_memory(states.memory)
-        for token in row:
-            found.append(stepper.feed(token).float().cpu())
-    return torch.stack(found)
+def _stepped(
+    states: SavedStates, rows: Sequence[Sequence[int]]
+) -> list[Float[Tensor, "token d_vocab"]]:
+    """Continuations behind states, token by token. What a row has in common with the next is read
+    once.
+    """
+    model, found = states.model, list[Tensor]()
+    kept, said = states.memory, list[Tensor]()
+    for n, row in enumerate(rows):
+        logits, alike = list(said), _alike(row, rows[n + 1]) if n + 1 < len(rows) else 0
+        length = len(states.tokens) + len(row)
+        with stepping(model.module, mixers_of(model), length) as stepper:
+            stepper.set_memory(kept)
+            if alike < len(logits):
+                kept, said = states.memory, []
+            for token in row[len(logits) :]:
+                logits.append(stepper.feed(token).float().cpu())
+                if len(logits) == alike:
+                    kept, said = stepper.memory(), list(logits)
+        found.append(torch.stack(logits))
+    return found
+
+
+def _alike(row: Sequence[int], other: Sequence[int]) -> int:
+    """How many tokens two rows begin with in common, before the last of either."""
+    n, shortest = 0, min(len(row), len(other)) - 1
+    while n < shortest and row[n] == other[n]:
+        n += 1
+    return n
 
 
 @torch.no_grad()

@@ -133,6 +133,14 @@ def _key(question: RecallQuestion) -> tuple[str, str, tuple[str, ...]]:
     return question.ask, question.answer, question.candidates
 
 
+def tokens_of(model: InstrumentedModel, questions: Sequence[RecallQuestion]) -> int:
+    """Tokens that are read to ask these of one context: rows of one batch, as wide as its
+    longest.
+    """
+    rows = [row for q in questions for row in _Rows.behind(model, q).rows]
+    return len(rows) * max(map(len, rows), default=0)
+
+
 @dataclass(frozen=True)
 class _Rows:
     """A question as tokens: what is read to score all its candidates.

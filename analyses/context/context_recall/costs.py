@@ -17,6 +17,7 @@ from analyses.context.context_recall.own_contexts import read_file
 from analyses.context.context_recall.params import lengths_of, neutral_of, shares_of
 from analyses.context.context_recall.score_tables import fitting, spread
 from analyses.measures import recall_contexts as contexts
+from analyses.measures.recall_scores import tokens_of
 from workbench.cost import Cost, total
 
 if TYPE_CHECKING:
@@ -24,8 +25,6 @@ if TYPE_CHECKING:
     from analyses.measures.recall_contexts import Context
     from hooks.model import InstrumentedModel
 
-_ASK = 30  # tokens of both questions about a needle
-_ROWS = 1.2  # rows of a question: one, and one more where candidates have several tokens
 _OWN = 4  # characters of a token
 
 
@@ -37,7 +36,7 @@ def cost(model: InstrumentedModel, params: Params) -> dict[str, Cost]:
         "wordings": _wordings(model, params, steps),
         "position": _position(model, params, steps),
         "interference": _interference(model, params, steps),
-        "passkey": _grid(model, params, steps, 1),
+        "passkey": _passkey(model, params, steps),
     }
     if model.n_heads and "z" in model.sites:
         found["heads"] = _heads(model, params, steps)
@@ -61,33 +60,51 @@ def _needles(model: InstrumentedModel, params: Params, steps: bool) -> Cost:
     return _grid(model, params, steps, params.needles) + Cost(forward=absent, passes=2)
 
 
+def _asks(model: InstrumentedModel, count: int) -> float:
+    """Tokens of the questions about a needle, mean over needles."""
+    hidden = contexts.needles(count)
+    return sum(tokens_of(model, each.questions((0, 0))) for each in hidden) / len(hidden)
+
+
 def _grid(model: InstrumentedModel, params: Params, steps: bool, needles: int) -> Cost:
     """What stands before a needle is read once for all; a model of states reads it each time."""
     lengths, depths = fitting(model, lengths_of(params))[0], spread(params.depths)
     read = sum(n * (1.0 if steps else 1.0 - d) for n in lengths for d in depths)
-    count = needles * len(lengths) * (len(depths) + (needles > 1))
-    return _read(needles * read, count * _ASK * _ROWS, 3 * count, steps)
+    absent = 1 + steps * sum(lengths) / sum(n for n in lengths for d in depths)
+    count = needles * len(lengths) * (len(depths) + 1)
+    rows = _asks(model, params.needles)
+    return _read(needles * read * absent, count * rows, 3 * count, steps)
+
+
+def _passkey(model: InstrumentedModel, params: Params, steps: bool) -> Cost:
+    lengths, depths = fitting(model, lengths_of(params))[0], spread(params.depths)
+    read = sum(n * (1.0 if steps else 1.0 - d) for n in lengths for d in depths) + max(lengths)
+    questions = contexts.passkey(model, lengths[0], 0.0).questions
+    count = len(lengths) * len(depths)
+    return _read(read, count * tokens_of(model, questions), 3 * count, steps)
 
 
 def _controls(model: InstrumentedModel, params: Params, steps: bool) -> Cost:
     short = min(controls.LENGTH, fitting(model, lengths_of(params))[0][0])
-    whole = params.needles * 2 * _ROWS * (short + _ASK / 2)
-    read = params.needles * short
-    return _read(2 * read + whole, 2 * params.needles * _ASK, 8 * params.needles, steps)
+    rows = _asks(model, params.needles)
+    asked = contexts.needles(1)[0].questions((0, 0))
+    each = tokens_of(model, asked[:1]) / max(1, len(model.continuation_tokens(asked[0].ask)))
+    whole = 0 if steps else params.needles * 2 * each * short
+    read = 2 * params.needles * short
+    return _read(read + whole, 2 * params.needles * rows, 8 * params.needles * each, steps)
 
 
 def _wordings(model: InstrumentedModel, params: Params, steps: bool) -> Cost:
     length = needle_grid.worded_length(model, params)
     count = params.needles * 4 * len(needle_grid.MIDDLE_DEPTHS)
-    read = count * length * (1 if steps else 0.55)
-    return _read(read, count * _ASK * _ROWS, 3 * count, steps)
+    read = count * length * (1 if steps else 0.6)
+    return _read(read, count * _asks(model, params.needles), 3 * count, steps)
 
 
 def _lists(model: InstrumentedModel, given: Sequence[Context]) -> tuple[float, float]:
     """Tokens of contexts, and of their questions."""
     read = sum(len(model.tokens(context.text)) for context in given)
-    asked = (q.ask for context in given for q in context.questions)
-    return read, sum(len(model.continuation_tokens(ask)) for ask in asked)
+    return read, sum(tokens_of(model, context.questions) for context in given)
 
 
 def _position(model: InstrumentedModel, params: Params, steps: bool) -> Cost:
@@ -118,7 +135,8 @@ def _interference(model: InstrumentedModel, params: Params, steps: bool) -> Cost
 def _heads(model: InstrumentedModel, params: Params, steps: bool) -> Cost:
     needles = recall_heads.needles_of(model, params)
     count, text = len(needles.choosing), min(recall_heads.LENGTH, 128)
-    one = _read(count * text * (1 if steps else 0.6), count * _ASK * 1.5, 4 * count, steps)
+    rows = sum(tokens_of(model, context.questions) for context in needles.choosing)
+    one = _read(count * text * (1 if steps else 0.6), rows * 1.5, 4 * count, steps)
     repeats = Cost(forward=recall_heads.ROWS * 2 * recall_heads.REPEATED, passes=recall_heads.ROWS)
     each = count * 2
     swept = Cost(

@@ -197,12 +197,12 @@ def add_own(result: Result) -> None:
         says += f"; {right} of {closed} are the likeliest of their candidates"
     says += "."
     if absent:
-        says += f" {counted(absent, 'answer')} do not stand in their context."
+        verb, whose = ("does", "its") if absent == 1 else ("do", "their")
+        says += f" {counted(absent, 'answer')} {verb} not stand in {whose} context."
     if several:
-        says += (
-            f" {counted(several, 'answer')} stand there several times, so that it cannot be told"
-        )
-        says += " which place is recalled."
+        verb = "stands" if several == 1 else "stand"
+        says += f" {counted(several, 'answer')} {verb} there several times, so that it cannot be"
+        says += " told which place is recalled."
     if cut:
         most = int(table["cut"].max())
         says += f" The beginnings of the contexts of {counted(cut, 'question')} were cut off, up to"

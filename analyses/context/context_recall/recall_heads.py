@@ -129,9 +129,11 @@ def scores(
     for done, (number, text) in enumerate(read_each(model, texts)):
         progress(done / len(texts), f"Where heads look, text {done + 1} of {len(texts)}")
         context = given[number]
-        stranger = given[(number + len(DEPTHS)) % len(given)].questions[0]
-        for question in (*context.questions, stranger):
-            is_other = question is stranger
+        stranger = given[(number + len(DEPTHS)) % len(given)]
+        asked = [(question, False) for question in context.questions]
+        if stranger.questions[0].ask != context.questions[0].ask:
+            asked.append((stranger.questions[0], True))
+        for question, is_other in asked:
             target = _Target.of(model, context, context.questions[0] if is_other else question)
             if not target.is_found:
                 continue
