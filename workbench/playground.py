@@ -72,13 +72,16 @@ class RunForm(Form):
 class PromptForm(RunForm):
     """One prompt.
 
-    `Params` have a `prompt`; `chat`, `answer`, `other` and `sites` get a box where they are there.
+    `Params` have a `prompt`; `chat`, `answer`, `other`, `subject` and `sites` get a box where they
+    are there.
 
     Attributes:
         limit: how long the prompt may be.
+        leads: its tab stands before all others, and is open when nothing else is asked for.
     """
 
     limit: str
+    leads: bool = field(default=False, kw_only=True)
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,7 @@ stream_recovery.py     answers that no stream brought
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from html import escape
 from typing import TYPE_CHECKING, Any
 
@@ -102,6 +102,28 @@ def forms() -> list[tuple[Analysis, Form]]:
     return sorted(found, key=lambda pair: kinds.index(type(pair[1])))
 
 
+def _leads(form: Form) -> bool:
+    return isinstance(form, PromptForm) and form.leads
+
+
+def _tab_of(request: gr.Request, asked: str, named: Sequence[str]) -> str:
+    """The tab that an address asks for; "" for the one that is open by itself.
+
+    Args:
+        asked: the analysis that it names.
+        named: tabs that it may name.
+    """
+    for tab in (*named, "run"):
+        if request.query_params.get(tab):
+            return "try" if tab == "run" else tab
+    if not asked:
+        return ""
+    if asked in [a.name for a in registry.all_analyses()[0] if a.in_first_tab]:
+        return "try"  # its form is that tab
+    led = {analysis.name: form.tab for analysis, form in forms() if _leads(form)}
+    return led.get(asked, "ask")
+
+
 def blocks(app: AppState) -> gr.Blocks:
     """The Playground itself."""
     page: gr.Blocks
@@ -110,15 +132,21 @@ def blocks(app: AppState) -> gr.Blocks:
     ) as page:
         gr.HTML('<span id="playground-main" tabindex="-1"></span>', **PLAIN)
         status = gr.HTML(_status(app), elem_id="status", **PLAIN)
-        tried = [a.name for a in registry.all_analyses()[0] if a.in_first_tab]
         named: list[str] = []  # tabs that the address may name
         built: list[FormTab] = []
-        with gr.Tabs(selected="try", overflow_behavior="wrap") as tabs:
+        leading = [pair for pair in forms() if _leads(pair[1])]
+        opens = leading[0][1].tab if leading else "try"
+        with gr.Tabs(selected=opens, overflow_behavior="wrap") as tabs:
+            for analysis, form in leading:
+                with gr.Tab(form.title, id=form.tab):
+                    built.append(_BUILDERS[type(form)](app, analysis, form))
             with gr.Tab("Try a prompt", id="try") as first:
                 trying = prompt_tab.build(app, first)
             with gr.Tab("Ask a question", id="ask"):
                 asking = analysis_tab.build(app)
             for analysis, form in forms():
+                if _leads(form):
+                    continue
                 with gr.Tab(form.title, id=form.tab):
                     built.append(_BUILDERS[type(form)](app, analysis, form))
                 if isinstance(form, FeaturesForm | PairsForm):
@@ -130,15 +158,9 @@ def blocks(app: AppState) -> gr.Blocks:
         def opened(request: gr.Request) -> list[Any]:
             """A page was opened or reloaded: its address may name an analysis, feature or pairs."""
             asked = request.query_params.get("analysis", "").strip().lower().replace("_", "-")
-            nothing = [gr.skip() for _ in asking.columns]
-            for tab in named:
-                if request.query_params.get(tab):
-                    return [gr.Tabs(selected=tab), *nothing]
-            if not asked:
-                return [gr.skip(), *nothing]
-            if asked in tried:  # its form is the first tab
-                return [gr.Tabs(selected="try"), *nothing]
-            return [gr.Tabs(selected="ask"), *asking.choose(asked)]
+            tab = _tab_of(request, asked, named)
+            chosen = asking.choose(asked) if tab == "ask" else [gr.skip() for _ in asking.columns]
+            return [gr.Tabs(selected=tab) if tab else gr.skip(), *chosen]
 
         fits = [*asking.fits, *(output for tab in built for output in tab.fits)]
 

@@ -36,7 +36,7 @@ def build(app: AppState, analysis: Analysis, form: PromptForm) -> FormTab:
                     boxes["answer"] = gr.Textbox(
                         "",
                         label="Answer",
-                        info="Empty: the model's own next token",
+                        info="Empty: the model's own",
                         elem_id=f"{form.tab}-answer",
                         **short,
                     )
@@ -46,6 +46,14 @@ def build(app: AppState, analysis: Analysis, form: PromptForm) -> FormTab:
                         label="Other answer",
                         info="Then the difference of the two",
                         elem_id=f"{form.tab}-other",
+                        **short,
+                    )
+                if "subject" in fields:
+                    boxes["subject"] = gr.Textbox(
+                        "",
+                        label="Subject",
+                        info="Whom the question is about. Empty: it is looked for",
+                        elem_id=f"{form.tab}-subject",
                         **short,
                     )
             if "sites" in fields:
@@ -86,7 +94,10 @@ def build(app: AppState, analysis: Analysis, form: PromptForm) -> FormTab:
     return FormTab([boxes[name] for name in fits], fit)
 
 
-_EMPTY: dict[str, Any] = {"prompt": "", "chat": False, "answer": "", "other": "", "sites": []}
+_EMPTY: dict[str, Any] = dict.fromkeys(("prompt", "answer", "other", "subject"), "") | {
+    "chat": False,
+    "sites": [],
+}
 
 
 def site_choices(model: Any) -> list[tuple[str, str]]:

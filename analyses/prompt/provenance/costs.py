@@ -55,4 +55,5 @@ def cost(model: InstrumentedModel, params: Params) -> dict[str, Cost]:
         off = 2 * (1 + RANDOM_GROUPS) * answer
         found["heads"] = Cost(3 * n + heads / 2 + off, passes=4 + off)
     found["closed-book"] = Cost(_WORDINGS * (2 * tail + answer), passes=_WORDINGS * (2 + answer))
+    found["recited"] = Cost(n + answer, passes=2, seconds=1.0)
     return found

@@ -125,27 +125,26 @@ class Setting:
     is_alone: bool
 
 
-def prepare(asked: Asked, runs: Sequence[tuple[int, ...]], beginning: int) -> Setting:
+def prepare(model: InstrumentedModel, asked: Asked, runs: Sequence[tuple[int, ...]]) -> Setting:
     """The contexts of a prompt.
 
     Args:
         runs: neutral tokens, as many as the context has in all (or `AROUND` where it has none).
-        beginning: tokens that the tokenizer puts before every text.
     """
     if not asked.context:
-        ids, at = asked.ids, min(beginning, len(asked.ids))
-        first = runs[0][:AROUND]
+        ids, at = asked.ids, min(len(model.text.beginning), len(asked.ids))
+        first = [*runs[0][:AROUND], *model.continuation_tokens("\n\n")]
         shift = len(first)
         spans = [(low, high) for low, high in asked.spans]
         longer = Asked(
             asked.text,
             [*ids[:at], *first, *ids[at:]],
             [*spans[:at], *[(0, 0)] * shift, *spans[at:]],
-            ((at, at + shift),),
+            ((at, at + AROUND),),
             (),
             (asked.question[0] + shift, asked.question[1] + shift),
         )
-        return Setting(longer, tuple(((at, run[:shift]),) for run in runs), True)
+        return Setting(longer, tuple(((at, run[:AROUND]),) for run in runs), True)
     contexts = []
     for run in runs:
         reached, replaced = 0, []

@@ -11,6 +11,7 @@ from analyses.prompt.provenance import (
     findings,
     head_groups,
     question_alone,
+    recited,
     sentences,
     states,
     subject,
@@ -88,6 +89,8 @@ def run(model: InstrumentedModel, params: Params, progress: Progress) -> Result:
             model, asked, answer, left["closed-book"]
         )
         findings.add_closed_book(result)
+    if "recited" in parts:
+        _look_up(result, model, params, asked, answer, left["recited"])
     progress(1.0, "Done")
     return result
 
@@ -120,7 +123,7 @@ def _split(
     words = model.text.decode_continuation(answer).strip()
     draws = draws_of(params, asked)
     runs = neutral_tokens(model, design.context_tokens(asked), draws, [words], params.seed)
-    setting = design.prepare(asked, runs, len(model.text.beginning))
+    setting = design.prepare(model, asked, runs)
     own = setting.asked
     parts = neutral_tokens(model, 8 * SUBJECT_TOKENS, 1, [words], params.seed + 1)[0]
     blocking = subject.Blocking.of(model, own, parts)
@@ -147,6 +150,29 @@ def _split(
         mentions = [(start - shift, stop - shift) for start, stop in found.mentions]
         found = subject.Subject(found.text, tuple(mentions), found.marked, found.cost)
     return found
+
+
+def _look_up(
+    result: Result,
+    model: InstrumentedModel,
+    params: Params,
+    asked: Asked,
+    answer: list[int],
+    progress: Progress,
+) -> None:
+    """How surely the answer is recited, and where it stands in the corpus that is named."""
+    table = recited.surprise_table(model, asked, answer)
+    result.tables["surprise"] = table
+    words = model.text.decode_continuation(answer)
+    findings.add_recited(result, recited.longest_run(table["greedy"].to_numpy()),
+                         recited.zlib_nats(words))  # fmt: skip
+    if params.corpus.strip():
+        found = recited.opened(params.corpus.strip(), progress)
+        result.tables["spans"] = recited.span_table(model, found, asked, answer)
+        result.provenance.notes["corpus"] = (
+            f"{params.corpus}: {found.documents:,} documents, {found.bytes:,} bytes"
+        )
+        findings.add_spans(result, words)
 
 
 def _effect_table(effects: list[verdict.Effect]) -> pd.DataFrame:

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from analyses.prompt.provenance.design import Cells
     from analyses.prompt.provenance.subject import Subject
 
+_SHORT = 20  # tokens, below which an answer says little of reciting
+_ALIKE, _MOST = 0.1, 13.8  # nats: as good as no difference; a million times
 _FROM = {
     PROMPT: "came from the prompt",
     WEIGHTS: "came from the weights",
@@ -79,10 +81,13 @@ def _the(source: str) -> str:
 
 def _effect(each: Effect, subject: Subject | None) -> Finding:
     """What one source gives, beside its null."""
-    span = f"{each.nats:+.1f} nats (95 % {each.low:+.1f} to {each.high:+.1f})"
-    null = "" if np.isnan(each.null) else f"; at most {each.null:+.1f} by chance"
+    chance = "" if np.isnan(each.null) else f"; by chance at most {each.null:+.1f}"
+    span = f"{each.nats:+.1f} nats, 95 % {each.low:+.1f} to {each.high:+.1f}{chance}"
     if each.source == PROMPT:
-        says = f"From the prompt: the context gives the answer {span} over neutral text{null}."
+        says = (
+            f"From the prompt: with its context the answer is {_times(each.nats)} as with neutral"
+            f" text in its place ({span})."
+        )
     elif each.source == WEIGHTS and subject is None:
         says = (
             "From the weights: this cannot be told, since the question names nobody and nothing"
@@ -91,16 +96,26 @@ def _effect(each: Effect, subject: Subject | None) -> Finding:
     elif each.source == WEIGHTS:
         assert subject is not None
         says = (
-            f"From the weights: that the answer sees {quoted(subject.text)} in the question gives"
-            f" {span}{null}."
+            f"From the weights: if it sees {quoted(subject.text)} in the question, the answer is"
+            f" {_times(each.nats)} as if it does not ({span})."
         )
     else:
         says = (
-            "Through the state: wiping all recurrent states before the question takes"
-            f" {span} from the answer{null}."
+            "Through the state: with the recurrent states kept the answer is"
+            f" {_times(each.nats)} as with states wiped before the question ({span})."
         )
     interval = None if np.isnan(each.low) else (each.low, each.high)
     return Finding(each.source, each.nats, says, unit="nats", interval=interval)
+
+
+def _times(nats: float) -> str:
+    """ "about 1,600 times as likely": what nats come to."""
+    if abs(nats) < _ALIKE:
+        return "about as likely"
+    times = float(np.exp(min(abs(nats), _MOST)))
+    size = f"{times:.1f}" if times < 10 else f"{float(f'{times:.1e}'):,.0f}"
+    more = "more than " if abs(nats) > _MOST else "about "
+    return f"{more}{size} times {'as' if nats > 0 else 'less'} likely"
 
 
 def _share(p: float) -> str:
@@ -199,3 +214,34 @@ def add_closed_book(result: Result) -> None:
         other = table.loc[~table["same"], "said"].iloc[0]
         says += f" Otherwise it says, for one, {quoted(str(other).strip())}."
     result.add(Finding("closed_book", same / n, says, unit="share"))
+
+
+def add_recited(result: Result, run: tuple[int, int], zlib: float) -> None:
+    """How much of the answer comes out word for word, and how surprising it is."""
+    table = result.tables["surprise"]
+    n, nats, plain = len(table), float(table["nats"].sum()), float(table["unigram"].sum())
+    says = (
+        f"The model says {run[1]} of the answer's {n} tokens in a row with greedy decoding. It is"
+        f" surprised by {nats:.1f} nats, where counts of tokens are by {plain:.1f} and a compressor"
+        f" takes {zlib:.0f}."
+    )
+    if n < _SHORT:
+        says += f" So few tokens ({n}) cannot tell reciting from knowing."
+    result.add(Finding("recited", run[1] / n, says, unit="share"))
+
+
+def add_spans(result: Result, words: str) -> None:
+    """Where the answer stands in the corpus."""
+    table = result.tables["spans"]
+    if not len(table):
+        result.add(Finding("corpus", 0.0, f"Nothing of {quoted(words.strip())} stands in the corpus"
+                           " in a span of 8 bytes or more.", unit="spans"))  # fmt: skip
+        return
+    first = table.iloc[0]
+    times = "once" if first["count"] == 1 else f"{int(first['count']):,} times"
+    result.add(Finding(
+        "corpus", float(table["span"].nunique()),
+        f"In the corpus stands {quoted(str(first['text']).strip())}, {times}; first in"
+        f" {first['place']}.",
+        unit="spans",
+    ))  # fmt: skip

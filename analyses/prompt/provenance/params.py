@@ -54,6 +54,12 @@ class Params(BaseModel, frozen=True, extra="forbid"):
         le=200,
         description="Tokens of the model's own answer, at most; it ends with its sentence",
     )
+    corpus: str = Field(
+        "",
+        description="Where the answer is looked up: an index made by `workbench corpus index`, or"
+        " texts (a folder, a file, an organism) that are indexed first",
+        max_length=2000,
+    )
     draws: int = Field(
         0,
         ge=0,

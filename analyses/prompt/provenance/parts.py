@@ -9,7 +9,7 @@ from workbench.parts import Part
 if TYPE_CHECKING:
     from hooks.model import InstrumentedModel
 
-Name = Literal["split", "sentences", "tokens", "heads", "closed-book"]
+Name = Literal["split", "sentences", "tokens", "heads", "closed-book", "recited"]
 
 
 def no_heads(model: InstrumentedModel) -> str | None:
@@ -53,6 +53,12 @@ PARTS = [
         "What the model says when it is asked without the context, in several wordings.",
         views=["Closed-book"],
     ),
+    Part(
+        "recited",
+        "Recited",
+        "How surely the answer is said word for word, and where it stands in a corpus.",
+        views=["Recited"],
+    ),
 ]
-DEFAULT: list[Name] = ["split", "sentences", "tokens", "heads", "closed-book"]
+DEFAULT: list[Name] = ["split", "sentences", "tokens", "heads", "closed-book", "recited"]
 PRESETS = {"quick": {"parts": ["split", "sentences"]}, "paper": {"draws": 32}}

@@ -17,5 +17,6 @@ playground = Playground(
         ),
         limit="As long as the model's window",
         frame="Where the answer came from: the run in the Explorer",
+        leads=True,
     )
 )

@@ -26,6 +26,11 @@ HEADS = (
     "Each head is switched off at the prompt's last token. Heads that look at the context there, or"
     " at the subject, are then switched off together, beside as many random ones."
 )
+RECITED = (
+    "A text that is recited is said word for word by greedy decoding and surprises the model far"
+    " less than counts of its tokens or a compressor would expect. Spans are the longest parts of"
+    " question and answer that stand in the corpus word for word and reach into the answer."
+)
 CLOSED = "The question is asked alone, in several wordings, with greedy decoding."
 
 SCHEMA = Schema(
@@ -99,6 +104,25 @@ SCHEMA = Schema(
             C("heads", "The heads."),
             _LOGP,
         ]),
+        TableSchema("surprise", "How surprising each token of the answer is.", [
+            C("place", "Place of the token in the answer, from 0."),
+            C("token", "The token as text."),
+            C("nats", "Surprisal of the model.", "nats", title="model"),
+            C("unigram", "Surprisal by counts of tokens in the shipped books.", "nats",
+              title="counts of tokens"),
+            C("greedy", "Whether greedy decoding says it, given all before."),
+        ]),
+        TableSchema("spans", "Spans that stand in the corpus, the rarest first.", [
+            C("span", "Number of the span, from 0."),
+            C("text", "The span."),
+            C("count", "How often it stands in the corpus.", title="times"),
+            C("rarity", "Minus the log of the product of its tokens' probabilities in the corpus.",
+              "nats"),
+            C("place", "File, document and place in it."),
+            C("before", "What stands before it there."),
+            C("match", "The span as it stands there."),
+            C("after", "What stands behind it."),
+        ]),
         TableSchema("closed_book", "The question without its context.", [
             C("wording", "How it is asked; … stands for the question."),
             _LOGP,
@@ -108,6 +132,8 @@ SCHEMA = Schema(
         ]),
     ],
     findings=[
+        F("recited", "Share of the answer that greedy decoding says in a row"),
+        F("corpus", "Spans of the answer that stand in the corpus"),
         F("verdict", "Where the answer came from (1 for a source, 0 for none)"),
         F("prompt", "What the context gives"),
         F("weights", "What seeing the subject gives"),

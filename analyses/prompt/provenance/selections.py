@@ -124,3 +124,13 @@ def switched_off(run: Result) -> pd.DataFrame:
 
 def no_context(run: Result) -> str:
     return "the prompt has no context before its question" if "no_context" in run.findings else ""
+
+
+def no_corpus(run: Result) -> str | None:
+    """What a reader can do for the places of the answer in a corpus."""
+    if "spans" in run.tables:
+        return None
+    return (
+        "No corpus was named. With one (`corpus`: an index, a folder of texts, or an organism) the"
+        " places where the answer stands are shown here."
+    )

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from markupsafe import Markup
+
 from analyses.prompt.provenance import schema
 from analyses.prompt.provenance import selections as sel
 from analyses.prompt.provenance.verdict_rule import RULE
 from workbench import draw
 from workbench import views as v
 from workbench.draw import colour
+from workbench.draw.passage import boxed
 from workbench.draw.tokens import Span
 from workbench.result import Result
 
@@ -17,6 +20,11 @@ _HIDDEN = {
     "hidden from the question": colour.BLUE_STROKE,
 }
 _OFF = {"these heads": colour.FUNCTION, "as many random ones": colour.OTHER}
+_SURPRISES = {
+    "nats": ("the model", colour.BLUE_STROKE),
+    "unigram": ("counts of tokens", colour.OTHER),
+}
+_SHOWN = 6  # places
 _MARKS = {
     "subject": Span("the subject of the question", colour.MEMORY),
     "question": Span("the question", colour.OTHER),
@@ -51,6 +59,16 @@ def _tokens(run: Result, column: str, title: str) -> v.Clicks:
     words, values = sel.prompt_words(run), run.tables["tokens"][column].tolist()
     strip = draw.token_strip(words, values, signed=True, title=title, unit="nats")
     return v.Clicks(strip, len(words))
+
+
+def _places(run: Result) -> list[Markup]:
+    """Documents around the rarest spans, each with the span marked in its context."""
+    shown = Markup('<p class="wb-said-text">… {}<strong>{}</strong>{} …</p>')
+    return [
+        boxed(f"{row.place} · {row.count:,} in all", colour.CONTEXT,
+              shown.format(row.before, row.match, row.after))
+        for row in run.tables["spans"].head(_SHOWN).itertuples()
+    ]  # fmt: skip
 
 
 ANSWER = v.Answer(("verdict", "prompt", "weights"), picture=("Split", 0), beside=("closed_book",))
@@ -113,5 +131,15 @@ VIEWS = [
         v.chart("labelled_bars", "closed_book", "wording", "probability", said="{:.1%}",
                 hue=colour.MEMORY, title="Probability of the answer without the context"),
         v.table("closed_book", "What the model says"),
+    ]),
+    v.View("Recited", needs="surprise", parts=[
+        v.finding("recited", "corpus"),
+        v.says(schema.RECITED),
+        v.chart("lines", "surprise", "place", _SURPRISES, ylabel="nats",
+                xlabel="token of the answer", title="How surprising each token of the answer is"),
+        v.says(sel.no_corpus),
+        v.show(_places, needs="spans"),
+        v.table("spans", "All places that are shown"),
+        v.table("surprise"),
     ]),
 ]  # fmt: skip

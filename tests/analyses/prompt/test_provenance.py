@@ -86,7 +86,7 @@ def test_cells_are_those_of_plain_passes(tiny):
     asked = take_apart(tiny, text)
     answer = tiny.continuation_tokens(" on")
     runs = neutral.neutral_tokens(tiny, design.context_tokens(asked), 3, ["on"], 0)
-    setting = design.prepare(asked, runs, len(tiny.text.beginning))
+    setting = design.prepare(tiny, asked, runs)
     blocking = subject.Blocking.of(tiny, asked, runs[0])
     marked = subject.marked(asked, "cat")
 
@@ -195,5 +195,5 @@ def test_other_families_get_what_they_can(family):
 def test_defaults_and_cost(tiny):
     params = Params(prompt="The dog is old. Who is old?")
     costs = provenance.cost(tiny, params)
-    assert set(costs) == {"split", "sentences", "tokens", "heads", "closed-book"}
+    assert set(costs) == {part.name for part in PARTS}
     assert all(math.isfinite(cost.forward) and cost.forward > 0 for cost in costs.values())

@@ -65,7 +65,7 @@ def page(browser, address):
 
 
 def playground(page, query: str = "") -> None:
-    page.goto(f"/playground{query}")
+    page.goto(f"/playground{query or '?analysis=intervention'}")
     page.wait_for_selector("#answer .try .tokens li")
     written(page)
 
