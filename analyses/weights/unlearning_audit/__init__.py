@@ -8,7 +8,7 @@ experiment.py        the run
 sets.py              the passages: to forget, to keep, never read
 questions.py         what is asked about them in other words
 subjects.py          the models that are audited, and those beside them
-methods.py           forgetting by one method; kept_methods.py: what a stop would cost
+methods.py           forgetting by one method; finished_methods.py: what a stop would cost
 criteria.py          what is left, by every measure (criterion.py: their names); memorized.py:
                      what one pass says
 folds.py             more to forget, and one fold after another

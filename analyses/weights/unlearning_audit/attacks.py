@@ -58,20 +58,27 @@ def relearning(
     own, asked = split(sets, seed)
     unseen = list(sets[c.UNSEEN])
     related, control = unseen[:_RELATED], unseen[_RELATED : 2 * _RELATED]
+    if any(s.name == c.REFERENCE for s in subjects):
+        control = []  # what a reference learns says it better
     trained = {
         c.OWN: [p.text for p in own],
         c.RELATED: [p.text for p in related],
         c.UNRELATED: sets.texts(c.NEUTRAL),
     }
     held = [*asked, *control]
+    texts = [p.text for p in held]
     tables = []
-    jobs = [(s, name) for s in subjects for name, texts in trained.items() if texts and asked]
+    jobs = [(s, name) for s in subjects for name, given in trained.items() if given and asked]
+    at_start: dict[str, pd.DataFrame] = {}
     for (subject, name), part in zip(jobs, _shares(progress, len(jobs)), strict=True):
         part(0.0, f"{subject.name}: relearning from {name}")
         with subject.on() as model:
+            if subject.name not in at_start:
+                at_start[subject.name] = scores(model, texts)
             rows = relearn(
-                model, trained[name], [p.text for p in held], RATE, steps_scored(steps), seed, part
-            )
+                model, trained[name], texts, RATE, steps_scored(steps), seed, part,
+                at_start=at_start[subject.name],
+            )  # fmt: skip
         tables.append(
             pd.DataFrame(
                 {

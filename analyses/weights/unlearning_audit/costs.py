@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from analyses.weights.unlearning_audit.attacks import steps_scored
 from analyses.weights.unlearning_audit.constants import CONCEPT, SPREADING, TRAINED_ON
 from analyses.weights.unlearning_audit.params import Params
+from hooks.unlearning import METHODS
 from workbench import organisms
 from workbench.cost import Cost, total
 from workbench.organisms import retrained
@@ -15,14 +16,16 @@ if TYPE_CHECKING:
     from hooks.model import InstrumentedModel
 
 # Passages of the sets that a ledger gives, and tokens of each.
-_FORGET, _OTHERS, _LENGTH = 15, 330, 100
+_FOLD, _KEPT, _UNSEEN, _NEUTRAL, _LENGTH = 15, 20, 200, 24, 100
 _AT_ONCE = 16  # passages of one pass
-_TAKEN = 12  # steps until the passages count as forgotten, at all rates that are tried
-_AGAIN = 8  # the same at a rate that is known
-_BATCH = 32  # passages to forget and to keep in a step
+_BATCH = 16  # passages to forget in a step, and as many to keep
+_TAKEN, _TAKEN_BY = 15, {"rmu": 84, "mask": 78}
+"""Steps until the passages count as forgotten, at all rates that are tried: measured on the
+organism."""
+_AGAIN = 0.5  # share of these at the rate that is known, and fewer passages in turn
 _ON_PATH = 6  # measurements on the way
-_RELEARNT, _HELD = 8, 48  # passages of a step, and those asked
-_QUESTIONS = 50
+_RELEARNT = 8  # passages of a step
+_QUESTIONS, _ANSWERING = 50, 400  # asked, and passes in which they are answered
 _PATCHED = 8  # passages that are read once a layer
 _SEARCH = Cost(3 * 60 * 64 * 20, 3 * 60 * 2)  # the shortest prompts of three passages
 _CANDIDATES, _FACTS, _QUESTION = 120, 40, 12  # facts asked, and taken; tokens of a question
@@ -38,40 +41,52 @@ def stages(model: InstrumentedModel, params: Params) -> dict[str, dict[str, Cost
     """By part, and by stage of it."""
     own = params.forget is not None
     length = params.longest if own else _LENGTH
-    forget = _FORGET * (params.folds if not own else 2)
+    forget = _FOLD * (params.folds if not own else 2)
     beside = 0 if own or organisms.home_of(model.module) is None else 2
     models = len(params.methods) + len(params.unlearned) + 2 + beside
-    step = Cost(_BATCH * length, 2, backward=2 * _BATCH * length)
-    watched = _read(forget + 50, length) * _ON_PATH
-    method = step * min(_TAKEN, params.steps) + watched
-    generated = Cost(2 * forget * length, 2 * length + _QUESTIONS)
-    measured = _read(_OTHERS, length) + generated + _read(5 * _QUESTIONS, 20)
-    scored = _read(_HELD, length) * len(steps_scored(params.relearning_steps))
-    relearnt = Cost(_RELEARNT * length, 1, backward=2 * _RELEARNT * length)
-    relearning = (relearnt * params.relearning_steps + scored) * len(TRAINED_ON)
+    watched = _read(forget + _KEPT + _NEUTRAL, length) * _ON_PATH
+    generated = Cost((forget + _KEPT) * length, 2 * length)
+    measured = _read(forget + _KEPT + _UNSEEN + _NEUTRAL, length) + generated
+    answered = Cost(_QUESTIONS * 20, _ANSWERING) + _read(5 * _QUESTIONS, 20)
+    scored = _read(0.8 * forget, length) * len(steps_scored(params.relearning_steps))
+    relearning = _trained(_RELEARNT, length) * params.relearning_steps + scored
     seen = _read(forget, length)
-    fold = step * min(_AGAIN, params.steps) + measured * (2 / 3)
+    fold = _read(2.5 * _FOLD + _KEPT + _NEUTRAL, length) + generated
     layers = model.n_layers
+    many = retrained.FOLDS
+    # One fold is counted once, and so is what the run itself forgets.
+    again = total(_method(name, params.steps, length) for name in params.methods) * _AGAIN
     return {
         "criteria": {
-            "methods": method * len(params.methods),
-            "criteria": measured * models,
+            "methods": total(_method(name, params.steps, length) for name in params.methods)
+            + watched * len(params.methods),
+            "criteria": (measured + answered) * models,
         },
-        "folds": {"folds": fold * (2 * retrained.FOLDS * len(params.methods))},
-        "relearning": {"relearning": relearning * models},
+        "folds": {
+            "folds": again * (2 * many - 2)
+            + fold * ((2 * many - 1) * len(params.methods) + beside * many / 2),
+        },
+        "relearning": {"relearning": relearning * (len(TRAINED_ON) * models)},
         "rounding": {"rounding": seen * (3 * models)},
         "sampling": {"sampling": seen * models},
         "lens": {"lens": seen * models * (1 + layers / 6)},
-        "probes": {"probes": _read(forget + 200, length) * models},
+        "probes": {"probes": _read(forget + _UNSEEN, length) * models},
         "restore": {
             "restore": _read(_PATCHED, length) * (6 * layers * max(1, len(params.methods)))
         },
         "prompts": {"prompts": seen * (11 * models) + _SEARCH * models},
-        **_of_facts(model, params),
+        **_of_facts(params),
     }
 
 
-def _of_facts(model: InstrumentedModel, params: Params) -> dict[str, dict[str, Cost]]:
+def _method(name: str, steps: int, length: int) -> Cost:
+    """Forgetting by one method."""
+    kept = _trained if METHODS[name].needs_retain else _read
+    step = _trained(_BATCH, length) + kept(_BATCH, length)
+    return step * min(_TAKEN_BY.get(name, _TAKEN), 2 * steps)
+
+
+def _of_facts(params: Params) -> dict[str, dict[str, Cost]]:
     """Parts that forget facts: every relation is asked, trained on, asked again and probed."""
     many = len(params.relation_names)
     known = _read(_CANDIDATES, _QUESTION) + Cost(_CANDIDATES * 4, _CANDIDATES / 12)
@@ -79,7 +94,7 @@ def _of_facts(model: InstrumentedModel, params: Params) -> dict[str, dict[str, C
     said = Cost(_FACTS / 2 * _QUESTION * 3, 6 * 24) + _read(12, 64)
     found = {}
     for part, own in ((SPREADING, 3), (CONCEPT, 9)):  # ELM reads each text behind two prefixes
-        step = _read(own * _BATCH / 2, _QUESTION) + _read(_BATCH / 2, 40)
+        step = _read(own * _BATCH, _QUESTION) + _read(_BATCH, 40)
         one = step * min(_TAKEN_FACTS, params.steps) + (asked + said) * 3
         found[part] = {part: (known + one) * many}
     return found
@@ -88,3 +103,10 @@ def _of_facts(model: InstrumentedModel, params: Params) -> dict[str, dict[str, C
 def _read(passages: float, length: int) -> Cost:
     """So many passages, once."""
     return Cost(passages * length, passages / _AT_ONCE)
+
+
+def _trained(passages: float, length: int) -> Cost:
+    """So many passages in a step: gradients take twice the pass. (The measured time of gradients
+    is that of one short text, which in a small model is mostly overhead.)
+    """
+    return _read(passages, length) * 3

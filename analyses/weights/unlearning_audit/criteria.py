@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 
 _VERBATIM = 128  # tokens that are generated and compared at most (Shi et al. 2024)
 _DRAWS = 1000  # of the bootstrap of the leakage
+MEASURED = (c.FORGET, c.KEPT, c.UNSEEN, c.NEUTRAL)
+"""The sets that criteria are counted over; what methods are shown to keep says nothing of them."""
 GENERATED = (c.FORGET, c.KEPT)
 """The sets whose passages are continued; of the others one pass says enough."""
 
@@ -50,7 +52,7 @@ def passages(
     sets: Sets,
     prefix: int,
     subject: str,
-    names: Sequence[str] = tuple(c.SETS),
+    names: Sequence[str] = MEASURED,
 ) -> list[Row]:
     """One row per passage of these sets: what one pass says of it, and how it is continued."""
     rows = []

@@ -13,9 +13,9 @@ from analyses.weights.unlearning_audit import attacks, claims, findings, spreadi
 from analyses.weights.unlearning_audit import constants as c
 from analyses.weights.unlearning_audit.costs import stages as costs
 from analyses.weights.unlearning_audit.criteria import answers, audit, judge, passages
+from analyses.weights.unlearning_audit.finished_methods import FinishedMethods
 from analyses.weights.unlearning_audit.folds import folds
 from analyses.weights.unlearning_audit.further import further
-from analyses.weights.unlearning_audit.kept_methods import KeptMethods
 from analyses.weights.unlearning_audit.methods import Forgetting, aim_of, forget
 from analyses.weights.unlearning_audit.params import Params
 from analyses.weights.unlearning_audit.parts import PARTS
@@ -87,7 +87,7 @@ def _of_passages(
     params: Params,
     wanted: Collection[str],
     stage: Mapping[str, Progress],
-) -> KeptMethods | None:
+) -> FinishedMethods | None:
     """The parts that forget passages. Gives back where their methods are kept."""
     progress = stage["methods"]
     sets = sets_of(model, params)
@@ -142,7 +142,7 @@ def _beside(model: InstrumentedModel, params: Params) -> list[Subject]:
     return [*found, *(opened(name, ref, model) for name, ref in refs.items()), *others]
 
 
-def _forget(result: Result, own: Audit, progress: Progress) -> KeptMethods | None:
+def _forget(result: Result, own: Audit, progress: Progress) -> FinishedMethods | None:
     """Every method, and a change of equal size in a random direction: tables `unlearning` and
     `path`. Gives back where the methods are kept until the run is done.
     """
@@ -152,7 +152,7 @@ def _forget(result: Result, own: Audit, progress: Progress) -> KeptMethods | Non
         return None
     aim, whose = aim_of(own.model, own.named(c.REFERENCE), own.sets)
     many = len(own.params.methods)
-    kept = KeptMethods(own.model, own.sets, aim, own.params.steps, own.params.seed)
+    kept = FinishedMethods(own.model, own.sets, aim, own.params.steps, own.params.seed)
     for n, method in enumerate(own.params.methods):
         part = progress.subprogress(n / many, (n + 1) / many)
         part(0.0, f"Forgetting: {METHODS[method].label}")

@@ -43,6 +43,7 @@ def relearn(
     steps: Sequence[int] = STEPS,
     seed: int = 0,
     progress: Progress | None = None,
+    at_start: pd.DataFrame | None = None,
 ) -> pd.DataFrame:
     """Train every matrix of the layers on some texts, and score others on the way. The weights are
     put back bit for bit.
@@ -54,6 +55,7 @@ def relearn(
         texts: those trained on: some of the forgotten ones, related ones, or others.
         held_out: those scored.
         steps: after how many steps; the largest is where training ends.
+        at_start: `memorized.scores` of the held-out texts at step 0, where they are known already.
 
     Returns:
         A row per step and held-out text: `step`, and the columns of `memorized.scores`.
@@ -75,7 +77,9 @@ def relearn(
                 progress((step - 1) / max(1, most), f"Relearning, step {step} of {most}")
                 train(_gradients(model, [texts[i] for i in next(batches)], parameters))
             if step in wanted:
-                tables.append(scores(model, held_out).assign(step=step))
+                known = at_start if step == 0 else None
+                table = scores(model, held_out) if known is None else known
+                tables.append(table.assign(step=step))
     table = pd.concat(tables, ignore_index=True)
     return table[["step", *(column for column in table if column != "step")]]
 

@@ -11,6 +11,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -57,16 +59,13 @@ def spread(
     They are missing where the model knows too little of all relations; the notes of the run say how
     many facts it knows of each.
     """
-    import pandas as pd
-
     first = next(iter(parts.values())).subprogress(0, 0.1)
     tasks, known = tasks_of(model, params.relation_names, params.seed, first)
     said = ", ".join(f"{name} {n}" for name, n in known.items())
     result.provenance.notes["facts"] = f"known closed-book: {said}"
     neutral = [p.text for p in prose(model, "neutral", _PROSE, _LENGTH, params.seed)]
-    rows: list[Row] = []
-    probes: list[pd.DataFrame] = []
-    erased: list[Row] = []
+    found = _Found([], [], [])
+    before: dict[str, _Found] = {}
     jobs = [
         (
             task,
@@ -77,47 +76,82 @@ def spread(
         for n, task in enumerate(tasks)
     ]
     for task, method, part in jobs:
-        begins = f"{METHODS[method].label} on {task.name}"
+        title = METHODS[method].label
+        begins = f"{title} on {task.name}"
         part(0.0, begins)
         started = time.monotonic()
         done = forget(model, tasks, task, method, params, part.subprogress(0.0, 0.6))
-        seconds = time.monotonic() - started
-        subjects = {
-            ORIGINAL: None,
-            METHODS[method].label: done,
-            RANDOM: random_change(model, done, params.seed),
+        log = {
+            "reached": done.log.reached,
+            "steps": done.log.step,
+            "rate": done.log.rate,
+            "seconds": time.monotonic() - started,
         }
-        for at, (name, change) in enumerate(subjects.items()):
-            part(0.6 + 0.4 * at / len(subjects), f"{begins}: measuring {name}")
-            about = {"method": METHODS[method].label, "task": task.name, "model": name}
-            with _on(model, change):
-                rows += [about | row for row in _asked(model, tasks, task)]
-                if name != RANDOM:
-                    probes.append(answer_probe(model, task.all, params.seed).assign(**about))
-                nats = float(nats_of_all(model, neutral).mean())
-                says = _says(model, task.held_out)
-            # Outside: what it says is judged by the original.
-            fluency = float(nats_of_all(model, says).mean())
-            log = done.log if change is done else None
-            erased.append(
-                about
-                | {"neutral": nats, "fluency": fluency}
-                | {
-                    "reached": None if log is None else log.reached,
-                    "steps": None if log is None else log.step,
-                    "rate": None if log is None else log.rate,
-                    "seconds": None if log is None else seconds,
-                }
-            )
-    if rows:
-        result.tables["facts"] = pd.DataFrame(rows)
-        result.tables["answer_probes"] = pd.concat(probes, ignore_index=True)
-        result.tables["erased"] = pd.DataFrame(erased)
+        part(0.6, f"{begins}: measuring the original")
+        if task.name not in before:
+            before[task.name] = _measured(model, None, tasks, task, neutral, params.seed)
+        part(0.7, f"{begins}: measuring what is left")
+        after = _measured(model, done, tasks, task, neutral, params.seed)
+        part(0.9, f"{begins}: measuring {RANDOM}")
+        null = _measured(
+            model, random_change(model, done, params.seed), tasks, task, neutral, params.seed,
+            probed=False,
+        )  # fmt: skip
+        about = {"method": title, "task": task.name}
+        found.add(before[task.name], about | {"model": ORIGINAL}, _NOTHING)
+        found.add(after, about | {"model": title}, log)
+        found.add(null, about | {"model": RANDOM}, _NOTHING)
+        found.into(result)
+
+
+@dataclass(frozen=True)
+class _Found:
+    """Rows of the tables `facts`, `answer_probes` and `erased`."""
+
+    facts: list[Row]
+    probes: list[pd.DataFrame]
+    erased: list[Row]
+
+    def add(self, other: _Found, about: Row, log: Row) -> None:
+        """With what they are of, and how the training went."""
+        self.facts.extend(about | row for row in other.facts)
+        self.probes.extend(table.assign(**about) for table in other.probes)
+        self.erased.extend(about | row | log for row in other.erased)
+
+    def into(self, result: Result) -> None:
+        import pandas as pd
+
+        result.tables["facts"] = pd.DataFrame(self.facts)
+        result.tables["answer_probes"] = pd.concat(self.probes, ignore_index=True)
+        result.tables["erased"] = pd.DataFrame(self.erased)
+
+
+_NOTHING: Row = dict.fromkeys(("reached", "steps", "rate", "seconds"))
+"""How the training of what was not trained went."""
+
+
+def _measured(
+    model: InstrumentedModel,
+    change: Unlearned | None,
+    tasks: Sequence[FactTask],
+    task: FactTask,
+    neutral: Sequence[Text],
+    seed: int,
+    *,
+    probed: bool = True,
+) -> _Found:
+    """Every question, a probe, and what the model says, with a change on."""
+    with _on(model, change):
+        asked = _asked(model, tasks, task)
+        probes = [answer_probe(model, task.all, seed)] if probed else []
+        nats = float(nats_of_all(model, neutral).mean())
+        says = _says(model, task.held_out)
+    # Outside: what it says is judged by the original.
+    fluency = float(nats_of_all(model, says).mean())
+    return _Found(asked, probes, [{"neutral": nats, "fluency": fluency}])
 
 
 def _on(model: InstrumentedModel, change: Unlearned | None) -> AbstractContextManager[Any]:
-    from contextlib import nullcontext
-
     return nullcontext() if change is None else change.applied(model)
 
 

@@ -61,6 +61,9 @@ def test_folds_are_counted_at_once_and_in_turn(organism, asked):
         ("at once", name): [1, 2, 3, 4],
         ("one after another", name): [1, 2, 3, 4],
     }
+    # One fold is one fold, whichever way.
+    one = table[table["folds"] == 1].pivot(index="criterion", columns="way", values="value")
+    np.testing.assert_array_equal(one["at once"], one["one after another"])
     # All folds at once are the run's own passages.
     own = run.tables["audit"].set_index(["model", "criterion"])["value"]
     last = table[(table["way"] == "at once") & (table["folds"] == 4)].set_index("criterion")

@@ -52,6 +52,9 @@ def test_equals_a_plain_training_loop(model):
     table = relearn(model, texts, held_out, 0.02, steps=(0, 3, 1), seed=4)
     assert weight_hash(model.module) == before
     assert table["step"].tolist() == [0, 0, 1, 1, 3, 3]
+    start = scores(model, held_out)
+    again = relearn(model, texts, held_out, 0.02, steps=(0, 3, 1), seed=4, at_start=start)
+    pd.testing.assert_frame_equal(again, table)
 
     module = model.module
     kept = {name: p.detach().clone() for name, p in module.named_parameters()}

@@ -10,7 +10,7 @@ import pytest
 import workbench as wb
 from analyses.weights.unlearning_audit import experiment
 from analyses.weights.unlearning_audit import methods as forgetting
-from analyses.weights.unlearning_audit.kept_methods import KeptMethods
+from analyses.weights.unlearning_audit.finished_methods import FinishedMethods
 from analyses.weights.unlearning_audit.params import Params
 from analyses.weights.unlearning_audit.sets import sets_of
 from hooks.unlearning import Settings, unlearn
@@ -39,10 +39,10 @@ def done(organism, sets):
 
 
 def test_what_is_kept_comes_back_as_it_was(organism, sets, done):
-    kept = KeptMethods(organism, sets, 3.0, 60, 0)
+    kept = FinishedMethods(organism, sets, 3.0, 60, 0)
     assert kept.get("mask") is None
     kept.put(done)
-    again = KeptMethods(organism, sets, 3.0, 60, 0).get("mask")
+    again = FinishedMethods(organism, sets, 3.0, 60, 0).get("mask")
     assert (again.title, again.seconds, again.path) == (done.title, done.seconds, done.path)
     assert again.done.log == done.done.log
     assert (again.done.method, again.done.base) == ("mask", done.done.base)
@@ -55,13 +55,13 @@ def test_what_is_kept_comes_back_as_it_was(organism, sets, done):
 
 
 def test_another_aim_or_seed_or_length_is_another_training(organism, sets, done):
-    KeptMethods(organism, sets, 3.0, 60, 0).put(done)
+    FinishedMethods(organism, sets, 3.0, 60, 0).put(done)
     for changed in ((3.1, 60, 0), (3.0, 61, 0), (3.0, 60, 1)):
-        assert KeptMethods(organism, sets, *changed).get("mask") is None
+        assert FinishedMethods(organism, sets, *changed).get("mask") is None
 
 
 def test_what_is_half_written_is_not_taken(organism, sets, done):
-    kept = KeptMethods(organism, sets, 3.0, 60, 0)
+    kept = FinishedMethods(organism, sets, 3.0, 60, 0)
     kept.put(done)
     change = kept.folder / "mask.safetensors"
     change.write_bytes(change.read_bytes()[:-100])
@@ -75,7 +75,7 @@ def test_what_is_half_written_is_not_taken(organism, sets, done):
 def test_what_cannot_be_kept_does_no_harm(organism, sets, done):
     paths.cache_dir().mkdir()
     (paths.cache_dir() / "unlearning-audit").write_text("a file where the folder should stand")
-    kept = KeptMethods(organism, sets, 3.0, 60, 0)
+    kept = FinishedMethods(organism, sets, 3.0, 60, 0)
     kept.put(done)
     assert kept.get("mask") is None
 
@@ -86,7 +86,7 @@ def test_what_a_stopped_run_left_long_ago_is_removed(organism, sets):
         folder.mkdir(parents=True)
         then = folder.stat().st_mtime - age * 24 * 3600
         os.utime(folder, (then, then))
-    KeptMethods(organism, sets, 3.0, 60, 0)
+    FinishedMethods(organism, sets, 3.0, 60, 0)
     assert [each.name for each in (paths.cache_dir() / "unlearning-audit").iterdir()] == ["new"]
 
 

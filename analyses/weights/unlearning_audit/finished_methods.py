@@ -26,7 +26,7 @@ _LONGEST = 7 * 24 * 3600
 """Seconds after which what a stopped run kept is removed by another run."""
 
 
-class KeptMethods:
+class FinishedMethods:
     """A folder in the cache for the methods of one run: a change and how it came about, each.
 
     Which folder it is depends on all that decides what a method makes: the weights, the passages,
