@@ -23,7 +23,13 @@ from analyses.weights.unlearning_audit.questions import questions_of
 from analyses.weights.unlearning_audit.recovery import recovery
 from analyses.weights.unlearning_audit.sets import Sets, sets_of
 from analyses.weights.unlearning_audit.spreading import METHOD_OF, spread
-from analyses.weights.unlearning_audit.subjects import Subject, opened, references, unlearned
+from analyses.weights.unlearning_audit.subjects import (
+    Subject,
+    not_installed,
+    opened,
+    references,
+    unlearned,
+)
 from analyses.weights.unlearning_audit.weight_changes import change_size, keep
 from hooks.unlearning import METHODS, random_change
 from workbench.cost import of_parts, stages
@@ -98,6 +104,7 @@ def _of_passages(
     if "folds" in wanted and own.made and own.sets.folds:
         beside = {s.name: s for s in own.subjects}
         result.tables["folds"] = folds(model, params, own.made, beside, stage["folds"])
+        findings.say_not_installed(result, not_installed(model))
         progress.checkpoint(result)
     if "relearning" in wanted:
         result.tables["relearning"] = attacks.relearning(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -10,6 +11,7 @@ import numpy as np
 from analyses.weights.unlearning_audit import attack_findings
 from analyses.weights.unlearning_audit import constants as c
 from analyses.weights.unlearning_audit import verdicts as v
+from workbench.organisms.packed_weights import SAMPLES
 from workbench.result import Finding, Result
 from workbench.wording import counted
 
@@ -272,6 +274,20 @@ def _add_folds(result: Result) -> None:
                 f"{begins}, what is kept verbatim goes in percent: {said}."
                 + (f" The aim was missed by {failed}." if failed else ""),
                 unit="percent",
+            )
+        )
+
+
+def say_not_installed(result: Result, names: Sequence[str]) -> None:
+    """References that would stand beside the folds, and are not here."""
+    if names:
+        result.add(
+            Finding(
+                "not_installed",
+                float(len(names)),
+                f"{', '.join(names)} {'is' if len(names) == 1 else 'are'} not installed, and do not"
+                f" stand beside the folds: `pip install {SAMPLES}` brings them.",
+                unit="models",
             )
         )
 

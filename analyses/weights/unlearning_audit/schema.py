@@ -180,6 +180,7 @@ SCHEMA = Schema(
         F("inside", "Where it is still near", "layer"),
         F("more", "More to forget at once", "percent"),
         F("in_turn", "One after another", "percent"),
+        F("not_installed", "References that are not here", "models"),
         F("path", "Utility on the way", "points of first choice"),
         F("not_reached", "Methods that did not get there", "methods"),
         F("too_few", "Too few passages", "passages"),

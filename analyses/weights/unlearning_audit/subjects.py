@@ -66,14 +66,18 @@ def opened(name: str, ref: str, like: InstrumentedModel) -> Subject:
 
 
 def references(model: InstrumentedModel, folds: int) -> dict[str, str]:
-    """The references that ship for a model and so many folds: name in tables -> model."""
-    home = organisms.home_of(model.module)
-    if home is None or home != organisms.folder_of(f"{organisms.PREFIX}planted"):
-        return {}
-    own = [
-        f"{organisms.PREFIX}{reference.name}"
-        for reference in retrained.REFERENCES
-        if reference.folds == folds
-    ]
+    """The references that are here for a model and so many folds: name in tables -> model."""
+    own = [f"{organisms.PREFIX}{one.name}" for one in _made_for(model) if one.folds == folds]
     there = [name for name in own if name in organisms.shipped()]
     return dict(zip((c.REFERENCE, c.SECOND), there, strict=False))
+
+
+def not_installed(model: InstrumentedModel) -> list[str]:
+    """References that were made for a model and are not here."""
+    names = [f"{organisms.PREFIX}{one.name}" for one in _made_for(model)]
+    return [name for name in names if name not in organisms.shipped()]
+
+
+def _made_for(model: InstrumentedModel) -> tuple[retrained.Reference, ...]:
+    is_planted = organisms.home_of(model.module) == organisms.PLANTED
+    return retrained.REFERENCES if is_planted else ()

@@ -96,7 +96,7 @@ VIEWS = [
         v.table("path", "Every measured step"),
     ]),
     v.View("Folds", needs="folds", parts=[
-        v.finding("more", "in_turn"),
+        v.finding("more", "in_turn", "not_installed"),
         v.row(
             _folds("at once", "kept", "At once: what is kept", "verbatim (%)"),
             _folds("one after another", "kept", "One after another: what is kept", "verbatim (%)"),
