@@ -37,6 +37,10 @@ ABOUT = (
 _TEXTS = "95 % over texts"
 
 
+_LITTLE = 0.5
+"""Nats that count as next to nothing."""
+
+
 def _nats(rows: pd.DataFrame, policy: str, view: str, budget: float) -> pd.Series:
     """Log-probabilities by text and question."""
     wanted = rows[(rows["policy"] == policy) & (rows["view"] == view) & (rows["budget"] == budget)]
@@ -85,7 +89,7 @@ def _little_lost(result: Result, one: pd.Series, other: pd.Series, most: float) 
 def _snap_keeps(result: Result) -> Measured:
     rows = result.tables["answers"]
     snap = _nats(rows, "snapkv", IN_VIEW, _quarter(rows))
-    return _little_lost(result, snap, _nats(rows, FULL, UNKNOWN, 1.0), 0.5)
+    return _little_lost(result, snap, _nats(rows, FULL, UNKNOWN, 1.0), _LITTLE)
 
 
 def _turns_fail(result: Result) -> Measured:
@@ -106,6 +110,9 @@ def _survival_tells(result: Result) -> Measured:
         return Measured("not measured", OPEN, "no cases of both kinds")
     values, spread = finding.values, finding.interval
     words = f"{100 * values['kept']:.0f} % against {100 * values['evicted']:.0f} %"
+    texts = result.tables["answers"]["context"].nunique()
+    if texts < FEWEST:
+        return Measured(words, OPEN, f"{texts} texts are too few")
     told = sign(spread["kept"][0], spread["kept"][1], spread["evicted"][1])
     low, high = spread["kept"]
     return Measured(words, verdict_of([told]), f"{_TEXTS}: {100 * low:.0f} to {100 * high:.0f} %")
@@ -118,14 +125,20 @@ def _channels_go(result: Result) -> Measured:
     lost = whole["logprob"] - think["logprob"]
     at_random = whole["logprob"] - chance["logprob"]
     words = f"{lost:.2f} nats lost, at random {at_random:.2f}".replace("-", "−")
-    return Measured(words, verdict_of([bool(lost < 0.5)]), "no interval: means over questions")
+    return _by_mean(words, [bool(lost < _LITTLE)], result.findings["channels"].values["texts"])
 
 
 def _bits_go(result: Result) -> Measured:
     values = result.findings["bits"].values
     words = f"{values['lost_4']:.2f} nats lost in 4 bits, {values['lost_2']:.2f} in 2"
-    held = [bool(values["lost_4"] < 0.5), bool(values["lost_2"] < 0.5)]
-    return Measured(words.replace("-", "−"), verdict_of(held), "no interval: means over questions")
+    held = [bool(values["lost_4"] < _LITTLE), bool(values["lost_2"] < _LITTLE)]
+    return _by_mean(words.replace("-", "−"), held, values["texts"])
+
+
+def _by_mean(words: str, held: list[bool], texts: float) -> Measured:
+    if texts < FEWEST:
+        return Measured(words, OPEN, f"{texts:.0f} texts are too few")
+    return Measured(words, verdict_of(held), f"no interval: means over {texts:.0f} texts")
 
 
 def _blocks_hit(result: Result) -> Measured:

@@ -34,7 +34,8 @@ def cost(model: InstrumentedModel, params: Params) -> dict[str, Cost]:
     rows = questions * (4 + budgets * (chosen + 1 + looking)) + looking * questions
     attention = sum(b.attention_call is not None for b in model.layout.blocks)
     held = attention * length * model.d_head * 4 * (model.n_heads + 2 * model.n_kv_heads)
-    read = Cost(forward=contexts * length, passes=contexts, bytes=held + 192 * 2**20)
+    # A reading, and two tokens that check it.
+    read = Cost(forward=contexts * (length + 2), passes=3 * contexts, bytes=held + 192 * 2**20)
     shown = Cost(forward=(1 + budgets * chosen) * (_ASK + _SHOWN), passes=_SHOWN)
     some = min(contexts, TEXTS)
 
@@ -43,7 +44,7 @@ def cost(model: InstrumentedModel, params: Params) -> dict[str, Cost]:
 
     return {
         "policies": read
-        + Cost(forward=contexts * (_SCORES * length + rows * _ASK), passes=contexts * 8)
+        + Cost(forward=contexts * (_SCORES * length + rows * _ASK), passes=contexts * 5)
         + shown,
         "channels": asked(1 + len(PRUNED) * len(METHODS)),
         "bits": asked(1 + len(BITS) * len(GROUPINGS)),
@@ -60,4 +61,4 @@ def _past(model: InstrumentedModel, params: Params) -> Cost:
         return Cost()
     length = tokens_read(model, params)
     layer = 4 * model.card.d_model * length * 8
-    return Cost(forward=5 * length, passes=5, bytes=layer)
+    return Cost(forward=5 * length, passes=11, bytes=layer)

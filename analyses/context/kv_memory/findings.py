@@ -112,11 +112,13 @@ def _add_best(
     )  # fmt: skip
     said = [f"the full cache gives {percent(full)}"]
     if beside["random"] == beside["random"]:
-        said.insert(0, f"a random choice keeps {percent(beside['random'])}")
+        said.insert(0, f"a random choice gives {percent(beside['random'])}")
+    most = f"{who} keeps most: {percent(rate['rate'])} of the questions are answered"
+    if not rate["rate"]:
+        most = "no policy keeps what is asked for: none of the questions is answered"
     says = (
-        f"With {percent(budget)} of the cache, {when}, {who} keeps most: {percent(rate['rate'])} of"
-        f" the questions are answered (95 %: {percent_span(rate['low'], rate['high'])});"
-        f" {' and '.join(said)}."
+        f"With {percent(budget)} of the cache, {when}, {most}"
+        f" (95 %: {percent_span(rate['low'], rate['high'])}); {' and '.join(said)}."
     )
     if beside["oracle"] == beside["oracle"] and view == UNKNOWN:
         says += (

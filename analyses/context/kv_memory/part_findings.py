@@ -42,6 +42,7 @@ def add_channels(result: Result, measures: ChannelMeasures) -> None:
         "error": float(think["error"]),
         "best_error": float(best["error"]),
         "best_lost": float(whole["logprob"] - best["logprob"]),
+        "texts": float(rows["context"].nunique()),
     }
     says = (
         f"Without the 40 % of key channels that ThinK scores lowest, {percent(think['rate'])} of"
@@ -87,6 +88,7 @@ def add_bits(result: Result, rows: pd.DataFrame) -> None:
         f"lost_{bits}": float(whole["logprob"] - at.loc[(bits, "kivi"), "logprob"])
         for bits in (8, 4, 2)
     }
+    values["texts"] = float(rows["context"].nunique())
     values["lost_2_channel"] = float(whole["logprob"] - at.loc[(2, "channel"), "logprob"])
     lost = ", ".join(f"{percent(at.loc[(bits, 'kivi'), 'rate'])} in {bits}" for bits in (8, 4, 2))
     says = (

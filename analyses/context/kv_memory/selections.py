@@ -210,7 +210,9 @@ def past(run: Result) -> pd.DataFrame:
 
 def _best(run: Result) -> list[str]:
     finding = run.findings.get("quarter")
-    return [] if finding is None else [finding.says.split(", ")[2].split(" keeps")[0]]
+    if finding is None or " keeps most" not in finding.says:
+        return []
+    return [finding.says.partition(" keeps most")[0].rpartition(", ")[2]]
 
 
 CHOICES = {"the policy that keeps most at a quarter": _best}

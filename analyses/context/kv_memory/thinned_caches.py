@@ -115,14 +115,23 @@ def _blind_rows(
     for name, by_budget in blind.items():
         for budget, kept in by_budget.items():
             yield _Row(number, kept, facts(name, budget))
-    first, behind = question.evidence
+    known = _oracle_scores(memory, question)
     for budget in budgets:
-        scores = {}
-        for layer, of_layer in memory.layers.items():
-            at = newest(of_layer.keys, of_layer.values, of_layer.queries, memory.surprisal).clone()
-            at[:, first:behind] = float(len(memory))
-            scores[layer] = at
-        yield _Row(number, keep(memory, scores, budget), facts(ORACLE, budget))
+        yield _Row(number, keep(memory, known, budget, sinks=0), facts(ORACLE, budget))
+
+
+def _oracle_scores(memory: ContextMemory, question: AskedQuestion) -> dict[int, torch.Tensor]:
+    """What knows the question keeps the answer, the rest of the evidence, the first tokens and the
+    newest, in this order.
+    """
+    n, scores = len(memory), {}
+    for layer, held in memory.layers.items():
+        at = newest(held.keys, held.values, held.queries, memory.surprisal).clone()
+        at[:, :SINKS] = n + 1.0
+        at[:, slice(*question.evidence)] = n + 2.0
+        at[:, slice(*question.answer_at)] = n + 3.0
+        scores[layer] = at
+    return scores
 
 
 def _smearing_rows(text: RecallText, number: int, question: AskedQuestion) -> Iterator[_Row]:
