@@ -11,7 +11,7 @@ import torch
 
 import workbench as wb
 from analyses.prompt import provenance
-from analyses.prompt.provenance import design, neutral, subject, verdict
+from analyses.prompt.provenance import design, neutral, recited, subject, verdict
 from analyses.prompt.provenance.asked import take_apart
 from analyses.prompt.provenance.constants import BOTH, NEITHER, PROMPT, STATE, UNTOLD, WEIGHTS
 from analyses.prompt.provenance.params import Params
@@ -197,3 +197,44 @@ def test_defaults_and_cost(tiny):
     costs = provenance.cost(tiny, params)
     assert set(costs) == {part.name for part in PARTS}
     assert all(math.isfinite(cost.forward) and cost.forward > 0 for cost in costs.values())
+
+
+def test_where_the_answer_stands_in_a_corpus(tiny, tmp_path, monkeypatch):
+    pytest.importorskip("pydivsufsort")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    texts = tmp_path / "texts"
+    texts.mkdir()
+    (texts / "one.txt").write_text("Once the old dog went home over the hill.\n")
+    (texts / "two.txt").write_text("She said: the old dog went home.\n")
+    asks = {"prompt": "Who was it? It was", "answer": "the old dog went home", "parts": ["recited"]}
+    result = run(tiny, **asks, corpus=str(texts))
+    spans = result.tables["spans"]
+    assert set(spans["count"]) == {2}
+    assert spans["text"].str.contains("the old dog went home").all()
+    assert {place.split(",")[0] for place in spans["place"]} == {"one.txt", "two.txt"}
+    assert "2 times" in result.findings["corpus"].says
+    kept = sorted((tmp_path / "cache").rglob("*"))
+    again = run(tiny, **asks, corpus=str(texts))
+    assert sorted((tmp_path / "cache").rglob("*")) == kept  # the index is made once
+    assert again.tables["spans"].equals(spans)
+    with pytest.raises(BadInput):
+        run(tiny, **asks, corpus=str(tmp_path / "nothing"))
+
+
+def test_surprise_is_that_of_the_model(tiny):
+    result = run(tiny, prompt="Who was it? It was", answer="the old dog", parts=["recited"])
+    table = result.tables["surprise"]
+    ids = [*tiny.tokens("Who was it? It was"), *tiny.continuation_tokens(" the old dog")]
+    with torch.no_grad():
+        logp = tiny.forward(input_ids=torch.tensor([ids])).logits[0].log_softmax(-1)
+    plain = [-float(logp[at - 1, ids[at]]) for at in range(len(ids) - len(table), len(ids))]
+    assert table["nats"].to_list() == pytest.approx(plain, abs=1e-4)
+    assert (table["unigram"] > 0).all()
+
+
+@pytest.mark.parametrize(
+    ("greedy", "run_"),
+    [([1, 1, 0, 1, 1, 1], (3, 3)), ([0, 0], (0, 0)), ([1], (0, 1)), ([1, 0, 1], (0, 1))],
+)
+def test_the_longest_run(greedy, run_):
+    assert recited.longest_run(np.array(greedy, bool)) == run_
