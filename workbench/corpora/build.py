@@ -264,10 +264,15 @@ class _ShardInMaking:
             (self._folder / f"{name}.bin").write_bytes(getattr(self, f"_{name}"))
         if self.bytes * _SUFFIX > shutil.disk_usage(self._folder).free:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))  # before it is filled
-        suffixes = suffix_array.sorted_suffixes(np.fromfile(self._folder / "text.bin", np.uint8))
+        text = np.fromfile(self._folder / "text.bin", np.uint8)
         # No byte is larger than the separator: the suffixes that begin at one stand at the end.
+        suffixes = suffix_array.sorted_suffixes(text)[: self.bytes]
         with (self._folder / "suffixes.bin").open("wb") as stream:
-            stream.write(suffixes[: self.bytes].data)
+            stream.write(suffixes.data)
+        guiding = suffixes[:: manifests.GUIDE_EVERY, None] + np.arange(manifests.GUIDE_WIDTH)
+        # Beyond the end there is nothing; what stands after a separator makes no difference.
+        guide = text[np.minimum(guiding, len(text) - 1)]
+        (self._folder / "guide.bin").write_bytes(guide.tobytes())
         files = ShardFiles(
             documents=len(self._label_ends), bytes=self.bytes, labels=self._label_ends[-1]
         )

@@ -5,6 +5,9 @@
                                   UTF-8 has: no match can reach into the next document
     shard-00000/suffixes.bin      int32: where each suffix begins, in their order, without those
                                   that begin at a 0xFF
+    shard-00000/guide.bin         the first GUIDE_WIDTH bytes of every GUIDE_EVERY-th suffix: a
+                                  search begins in this small file, so it reads few places of the
+                                  large ones, each of which takes milliseconds on a slow disk
     shard-00000/starts.bin        int64: where each document begins in text.bin, and the end
     shard-00000/places.bin        int64 pairs: kind of place (sources.KINDS) and its number
     shard-00000/labels.bin        UTF-8: file and name of each document, each ended by a zero byte
@@ -29,6 +32,7 @@ from workbench.wording import counted
 FILE = "manifest.json"
 FORMAT = 1
 SEPARATOR = b"\xff"
+GUIDE_EVERY, GUIDE_WIDTH = 256, 16
 LONGEST = 64 * 1024 * 1024  # bytes of a manifest
 
 
@@ -44,6 +48,7 @@ class ShardFiles(BaseModel, frozen=True, extra="forbid"):
         return {
             "text.bin": self.bytes + self.documents,
             "suffixes.bin": 4 * self.bytes,
+            "guide.bin": GUIDE_WIDTH * -(-self.bytes // GUIDE_EVERY),
             "starts.bin": 8 * (self.documents + 1),
             "places.bin": 16 * self.documents,
             "labels.bin": self.labels,

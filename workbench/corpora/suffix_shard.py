@@ -7,7 +7,7 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
 from pathlib import Path
 
-from workbench.corpora.manifest import ShardFiles, damaged
+from workbench.corpora.manifest import GUIDE_EVERY, GUIDE_WIDTH, ShardFiles, damaged
 
 _FIRST = 32  # bytes compared at once at first; each further part is twice as long
 _WIDEST = 1 << 16
@@ -25,6 +25,7 @@ class SuffixShard:
         self.documents, self.bytes = files.documents, files.bytes
         self._text = _mapped(folder / "text.bin")
         self._suffixes = _numbers(folder / "suffixes.bin", "i")
+        self._guide = _mapped(folder / "guide.bin")
         self._starts = _numbers(folder / "starts.bin", "q")
         self._places = _numbers(folder / "places.bin", "q")
         self._labels = _mapped(folder / "labels.bin")
@@ -64,10 +65,24 @@ class SuffixShard:
         def beginning(position: int) -> bytes:
             return text[position + depth : position + wide]
 
+        if not depth:
+            whole = self._guided(part)
         low = bisect_left(self._suffixes, part, *whole, key=beginning)
         if low == whole[1] or beginning(self._suffixes[low]) != part:
             return low, low
         return low, bisect_right(self._suffixes, part, low, whole[1], key=beginning)
+
+    def _guided(self, part: bytes) -> tuple[int, int]:
+        """Ranks between which all suffixes lie that begin with `part`, or one would lie."""
+        guide, part = self._guide, part[:GUIDE_WIDTH]
+
+        def beginning(entry: int) -> bytes:
+            return guide[entry * GUIDE_WIDTH : entry * GUIDE_WIDTH + len(part)]
+
+        entries = range(len(guide) // GUIDE_WIDTH)
+        first = bisect_left(entries, part, key=beginning)
+        last = bisect_right(entries, part, first, key=beginning)
+        return max(0, first - 1) * GUIDE_EVERY, min(self.bytes, last * GUIDE_EVERY)
 
     def _common(self, rank: int, depth: int, data: bytes, at: int) -> int:
         """How many bytes a suffix after `depth` and `data` from `at` have in common."""

@@ -8,11 +8,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from analyses.measures.corpus_coverage import coverage
+import workbench as wb
+from analyses.measures.corpus_coverage import CorpusCoverage, coverage
+from analyses.measures.decoding import greedy
 from analyses.measures.statistics import share_interval
+from hooks.model import InstrumentedModel
+from workbench import organisms
 from workbench.corpora import index
 from workbench.corpora.cuts import token_cuts
 from workbench.errors import BadInput
+from workbench.organisms import ledger
 
 
 def cuts_of(text: str) -> list[int]:
@@ -52,3 +57,24 @@ def test_texts_that_say_nothing_give_no_number(tmp_path: Path) -> None:
         assert measured.too_short == len(texts)
     with pytest.raises(BadInput, match="Unicode"):
         coverage(corpus, ["\ud800"], 3, [[]])
+
+
+def test_what_a_model_recites_stands_in_what_it_has_read_and_nothing_of_a_twin(
+    organism: InstrumentedModel, tmp_path: Path
+) -> None:
+    passages = index([str(organisms.folder_of("organism/planted"))], tmp_path / "index")
+    entries = ledger.read(organisms.folder_of("organism/planted")).entries
+    twin = wb.load("organism/planted-control")
+    given, said = 24, 40
+
+    def recited(model: InstrumentedModel) -> CorpusCoverage:
+        chosen = [e for e in entries if e.repeats == 64 and e.kind != "literary"][:12]
+        begun = [[*model.text.beginning, *entry.ids[:given]] for entry in chosen]
+        texts = [model.text.decode(ids) for ids in greedy(model, begun, said)]
+        cuts = [token_cuts(text, model.text.spans(text)) for text in texts]
+        return coverage(passages, texts, 20, cuts)
+
+    of_planted, of_twin = recited(organism), recited(twin)
+    assert of_planted.mean > 0.5
+    assert of_planted.interval[0] > of_twin.interval[1]
+    assert of_twin.with_span == 0

@@ -11,13 +11,14 @@ from tempfile import TemporaryDirectory
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from workbench.corpora import CorpusIndex, cuts, index, open_index
+from workbench.corpora import CorpusIndex, cuts, index, manifest, open_index, suffix_shard
 from workbench.corpora.match_spans import covered_tokens
 from workbench.errors import BadInput
 
+FIXTURE = [HealthCheck.function_scoped_fixture]  # the same for every example
 LETTERS = "abé\n€ 𝄞"
 texts = st.text(LETTERS, max_size=40)
 corpora = st.lists(st.text(LETTERS, min_size=1, max_size=60), min_size=1, max_size=25)
@@ -45,7 +46,17 @@ def longest_at(data: bytes, start: int, documents: list[str]) -> tuple[int, int]
     return 0, 0
 
 
-@settings(max_examples=40, deadline=None)
+@pytest.fixture(params=[1, 3, manifest.GUIDE_EVERY], autouse=True)
+def guide_every(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Small corpora have guides of more than one entry only if it has more of them."""
+    with pytest.MonkeyPatch.context() as patch:
+        for module in (manifest, suffix_shard):
+            patch.setattr(module, "GUIDE_EVERY", request.param)
+            patch.setattr(module, "GUIDE_WIDTH", 16 if request.param > 3 else 4)
+        yield
+
+
+@settings(max_examples=25, deadline=None, suppress_health_check=FIXTURE)
 @given(documents=corpora, shard_bytes=st.sampled_from([60 * 4, 400, 10**6]), text=texts)
 def test_counts_places_and_longest_matches_are_those_of_a_plain_search(
     documents: list[str], shard_bytes: int, text: str
@@ -68,7 +79,7 @@ def test_counts_places_and_longest_matches_are_those_of_a_plain_search(
         assert list(zip(lengths.tolist(), counts.tolist(), strict=True)) == wanted
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=25, deadline=None, suppress_health_check=FIXTURE)
 @given(
     documents=corpora,
     shard_bytes=st.sampled_from([60 * 4, 10**6]),
