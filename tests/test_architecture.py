@@ -21,6 +21,9 @@ LINES = 400
 PRESENTATION = 1900
 """Lines of the engine and of the first six analyses."""
 PICTURES = {
+    "analyses/prompt/provenance/views.py": 12,
+    "analyses/context/context_recall/views.py": 14,
+    "analyses/context/kv_memory/views.py": 14,
     "analyses/state/recall_capacity/views.py": 15,
     "analyses/state/recurrent_state/views.py": 20,
     "analyses/weights/fact_tracing/views.py": 14,

@@ -249,3 +249,8 @@ class Playground:
     form: Form | None = None
     roles: tuple[HeadRole, ...] = ()
     heads: Callable[[Result], Mapping[str, Sequence[Head]]] = _none
+
+    @property
+    def leads(self) -> bool:
+        """Whether its tab opens the Playground."""
+        return isinstance(self.form, PromptForm) and self.form.leads

@@ -51,7 +51,9 @@ def room_of(module: Any) -> Room:
 
 
 def grouped(analyses: Iterable[Analysis]) -> list[tuple[Room, list[Analysis]]]:
-    """The rooms that have a question, in order, each with its questions."""
-    listed = list(analyses)
+    """The rooms that have a question, in order, each with its questions; the one whose tab opens
+    the Playground comes first.
+    """
+    listed = sorted(analyses, key=lambda a: not a.playground.leads)
     groups = [(room, [a for a in listed if a.room == room]) for room in (*ROOMS, OTHER)]
     return [(room, members) for room, members in groups if members]

@@ -38,7 +38,7 @@ def test_groups_come_in_the_order_of_the_map_and_only_with_a_question():
     found = rooms.grouped([mine, stated, *OURS])
     names = [room.name for room, _ in found]
     assert names == ["prompt", "weights", "context", "state", "features", ""]
-    assert found[0][1][0].name == "inside"
+    assert found[0][1][0].name == "provenance"
     assert found[-1][1] == [mine]
     assert rooms.grouped([]) == []
 

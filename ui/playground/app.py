@@ -102,10 +102,6 @@ def forms() -> list[tuple[Analysis, Form]]:
     return sorted(found, key=lambda pair: kinds.index(type(pair[1])))
 
 
-def _leads(form: Form) -> bool:
-    return isinstance(form, PromptForm) and form.leads
-
-
 def _tab_of(request: gr.Request, asked: str, named: Sequence[str]) -> str:
     """The tab that an address asks for; "" for the one that is open by itself.
 
@@ -120,7 +116,7 @@ def _tab_of(request: gr.Request, asked: str, named: Sequence[str]) -> str:
         return ""
     if asked in [a.name for a in registry.all_analyses()[0] if a.in_first_tab]:
         return "try"  # its form is that tab
-    led = {analysis.name: form.tab for analysis, form in forms() if _leads(form)}
+    led = {analysis.name: form.tab for analysis, form in forms() if analysis.playground.leads}
     return led.get(asked, "ask")
 
 
@@ -134,7 +130,7 @@ def blocks(app: AppState) -> gr.Blocks:
         status = gr.HTML(_status(app), elem_id="status", **PLAIN)
         named: list[str] = []  # tabs that the address may name
         built: list[FormTab] = []
-        leading = [pair for pair in forms() if _leads(pair[1])]
+        leading = [pair for pair in forms() if pair[0].playground.leads]
         opens = leading[0][1].tab if leading else "try"
         with gr.Tabs(selected=opens, overflow_behavior="wrap") as tabs:
             for analysis, form in leading:
@@ -145,7 +141,7 @@ def blocks(app: AppState) -> gr.Blocks:
             with gr.Tab("Ask a question", id="ask"):
                 asking = analysis_tab.build(app)
             for analysis, form in forms():
-                if _leads(form):
+                if analysis.playground.leads:
                     continue
                 with gr.Tab(form.title, id=form.tab):
                     built.append(_BUILDERS[type(form)](app, analysis, form))

@@ -4,7 +4,7 @@ One page says how much of an answer each source gives, with its evidence and how
 
 params.py           what is asked; parts.py: its experiments; costs.py: what they cost
 experiment.py       the run
-asked.py            the prompt in its parts: context, sentences, question
+prompt_parts.py     the prompt in its parts: context, sentences, question
 answer.py           the answer that is asked about
 neutral.py          text that stands in the context's place
 subject.py          whom the question is about, and how that is kept from the answer

@@ -11,14 +11,14 @@ from hooks.generation import continued
 from workbench.errors import BadInput
 
 if TYPE_CHECKING:
-    from analyses.prompt.provenance.asked import Asked
+    from analyses.prompt.provenance.prompt_parts import PromptParts
     from hooks.model import InstrumentedModel
 
 _ENDS = re.compile(r"[,;:!?]|\.(?!\d)|\n")
 
 
 def answer_tokens(
-    model: InstrumentedModel, asked: Asked, typed: str, length: int
+    model: InstrumentedModel, asked: PromptParts, typed: str, length: int
 ) -> tuple[list[int], str]:
     """The tokens of an answer, and the whole of what the model says.
 

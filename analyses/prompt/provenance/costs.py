@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from analyses.prompt.provenance.asked import Asked, take_apart
 from analyses.prompt.provenance.constants import (
     AROUND,
     DRAWS,
@@ -14,6 +13,7 @@ from analyses.prompt.provenance.constants import (
     RANDOM_GROUPS,
     SUBJECT_TOKENS,
 )
+from analyses.prompt.provenance.prompt_parts import PromptParts, take_apart
 from hooks.hidden_keys import unavailable_reason
 from workbench.cost import Cost
 
@@ -25,7 +25,7 @@ _TRIED = 2  # contexts in which a subject is looked for
 _WORDINGS = 4
 
 
-def draws_of(params: Params, asked: Asked) -> int:
+def draws_of(params: Params, asked: PromptParts) -> int:
     """Neutral texts of a run."""
     return params.draws or (DRAWS if len(asked.ids) <= LONG else DRAWS_LONG)
 

@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from analyses.prompt.provenance.asked import Asked
 from analyses.prompt.provenance.constants import AROUND
-from analyses.prompt.provenance.subject import Blocking, Subject, present, random_parts
+from analyses.prompt.provenance.prompt_parts import PromptParts
+from analyses.prompt.provenance.subject import Blocking, QuestionSubject, present, random_parts
 from hooks.prompt_changes import PromptChange, read_answer
 
 if TYPE_CHECKING:
@@ -120,12 +120,14 @@ class Setting:
         is_alone: the prompt has no context of its own.
     """
 
-    asked: Asked
+    asked: PromptParts
     contexts: tuple[Replaced, ...]
     is_alone: bool
 
 
-def prepare(model: InstrumentedModel, asked: Asked, runs: Sequence[tuple[int, ...]]) -> Setting:
+def prepare(
+    model: InstrumentedModel, asked: PromptParts, runs: Sequence[tuple[int, ...]]
+) -> Setting:
     """The contexts of a prompt.
 
     Args:
@@ -136,7 +138,7 @@ def prepare(model: InstrumentedModel, asked: Asked, runs: Sequence[tuple[int, ..
         first = [*runs[0][:AROUND], *model.continuation_tokens("\n\n")]
         shift = len(first)
         spans = [(low, high) for low, high in asked.spans]
-        longer = Asked(
+        longer = PromptParts(
             asked.text,
             [*ids[:at], *first, *ids[at:]],
             [*spans[:at], *[(0, 0)] * shift, *spans[at:]],
@@ -155,7 +157,7 @@ def prepare(model: InstrumentedModel, asked: Asked, runs: Sequence[tuple[int, ..
     return Setting(asked, tuple(contexts), False)
 
 
-def context_tokens(asked: Asked) -> int:
+def context_tokens(asked: PromptParts) -> int:
     """Tokens that are replaced."""
     return sum(stop - start for start, stop in asked.context) or AROUND
 
@@ -163,7 +165,7 @@ def context_tokens(asked: Asked) -> int:
 def measure(
     model: InstrumentedModel,
     setting: Setting,
-    subject: Subject | None,
+    subject: QuestionSubject | None,
     answer: Sequence[int],
     blocking: Blocking,
     seed: int,

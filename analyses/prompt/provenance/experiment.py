@@ -18,11 +18,11 @@ from analyses.prompt.provenance import (
     verdict,
 )
 from analyses.prompt.provenance.answer import answer_tokens
-from analyses.prompt.provenance.asked import Asked, Sentence, take_apart
 from analyses.prompt.provenance.constants import NAME, SUBJECT_TOKENS
 from analyses.prompt.provenance.costs import cost, draws_of
 from analyses.prompt.provenance.neutral import neutral_tokens
 from analyses.prompt.provenance.parts import PARTS
+from analyses.prompt.provenance.prompt_parts import PromptParts, Sentence, take_apart
 from hooks.hidden_keys import unavailable_reason
 from workbench.cost import of_parts, stages
 from workbench.errors import WorkbenchError
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from analyses.prompt.provenance.params import Params
-    from analyses.prompt.provenance.subject import Subject
+    from analyses.prompt.provenance.subject import QuestionSubject
     from hooks.model import InstrumentedModel
     from workbench.progress import Progress
 
@@ -56,7 +56,7 @@ def run(model: InstrumentedModel, params: Params, progress: Progress) -> Result:
     words = model.text.decode_continuation(answer).strip()
     result = Result(NAME)
     _note(result, model, params, asked, said)
-    found: Subject | None = None
+    found: QuestionSubject | None = None
     if "split" in parts:
         found = _split(result, model, params, asked, answer, left["split"])
         progress.checkpoint(result)
@@ -96,7 +96,7 @@ def run(model: InstrumentedModel, params: Params, progress: Progress) -> Result:
 
 
 def _note(
-    result: Result, model: InstrumentedModel, params: Params, asked: Asked, said: str
+    result: Result, model: InstrumentedModel, params: Params, asked: PromptParts, said: str
 ) -> None:
     asks = asked.text[asked.spans[asked.question[0]][0] :].strip()
     result.provenance.notes |= {
@@ -115,10 +115,10 @@ def _split(
     result: Result,
     model: InstrumentedModel,
     params: Params,
-    asked: Asked,
+    asked: PromptParts,
     answer: list[int],
     progress: Progress,
-) -> Subject | None:
+) -> QuestionSubject | None:
     """The design, its tables and what it says."""
     words = model.text.decode_continuation(answer).strip()
     draws = draws_of(params, asked)
@@ -148,7 +148,7 @@ def _split(
     if setting.is_alone and found is not None:
         shift = len(own.ids) - len(asked.ids)
         mentions = [(start - shift, stop - shift) for start, stop in found.mentions]
-        found = subject.Subject(found.text, tuple(mentions), found.marked, found.cost)
+        found = subject.QuestionSubject(found.text, tuple(mentions), found.marked, found.cost)
     return found
 
 
@@ -156,7 +156,7 @@ def _look_up(
     result: Result,
     model: InstrumentedModel,
     params: Params,
-    asked: Asked,
+    asked: PromptParts,
     answer: list[int],
     progress: Progress,
 ) -> None:
@@ -214,7 +214,9 @@ def _answer_table(model: InstrumentedModel, answer: list[int], cells: design.Cel
     })  # fmt: skip
 
 
-def _strip(model: InstrumentedModel, asked: Asked, found: Subject | None) -> pd.DataFrame:
+def _strip(
+    model: InstrumentedModel, asked: PromptParts, found: QuestionSubject | None
+) -> pd.DataFrame:
     """A row for each token of the prompt: which part it belongs to, and which sentence."""
     import pandas as pd
 
@@ -236,7 +238,7 @@ def _strip(model: InstrumentedModel, asked: Asked, found: Subject | None) -> pd.
 
 
 def _gradient(
-    result: Result, model: InstrumentedModel, asked: Asked, answer: list[int]
+    result: Result, model: InstrumentedModel, asked: PromptParts, answer: list[int]
 ) -> np.ndarray | None:
     """Gradient × embedding; None, and a note, where the model has no gradients."""
     try:

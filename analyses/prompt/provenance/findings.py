@@ -20,9 +20,9 @@ from workbench.result import Finding, Result
 from workbench.wording import percent, quoted
 
 if TYPE_CHECKING:
-    from analyses.prompt.provenance.asked import Asked
     from analyses.prompt.provenance.design import Cells
-    from analyses.prompt.provenance.subject import Subject
+    from analyses.prompt.provenance.prompt_parts import PromptParts
+    from analyses.prompt.provenance.subject import QuestionSubject
 
 _SHORT = 20  # tokens, below which an answer says little of reciting
 _ALIKE, _MOST = 0.1, 13.8  # nats: as good as no difference; a million times
@@ -37,7 +37,7 @@ _FROM = {
 
 
 def add_verdict(
-    result: Result, found: list[Effect], cells: Cells, subject: Subject | None, words: str
+    result: Result, found: list[Effect], cells: Cells, subject: QuestionSubject | None, words: str
 ) -> None:
     """Where the answer came from, and each source's effect."""
     told = verdict(found)
@@ -79,7 +79,7 @@ def _the(source: str) -> str:
     return f"the {source}" if source != STATE else "the recurrent state"
 
 
-def _effect(each: Effect, subject: Subject | None) -> Finding:
+def _effect(each: Effect, subject: QuestionSubject | None) -> Finding:
     """What one source gives, beside its null."""
     chance = "" if np.isnan(each.null) else f"; by chance at most {each.null:+.1f}"
     span = f"{each.nats:+.1f} nats, 95 % {each.low:+.1f} to {each.high:+.1f}{chance}"
@@ -155,7 +155,7 @@ def add_sentences(result: Result, without: str, words: str) -> None:
         ))  # fmt: skip
 
 
-def add_tokens(result: Result, asked: Asked) -> None:
+def add_tokens(result: Result, asked: PromptParts) -> None:
     """The token that the answer has to see, and how far the gradient agrees."""
     from analyses.measures.statistics import spearman
 
@@ -208,7 +208,7 @@ def add_closed_book(result: Result) -> None:
     table = result.tables["closed_book"]
     same, n = int(table["same"].sum()), len(table)
     p = float(table["probability"].mean())
-    says = f"Asked without the context, the model gives this answer in {same} of {n} wordings"
+    says = f"PromptParts without the context, the model gives this answer in {same} of {n} wordings"
     says += f" (mean probability {_share(p)})."
     if same < n:
         other = table.loc[~table["same"], "said"].iloc[0]

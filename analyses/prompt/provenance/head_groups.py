@@ -12,9 +12,9 @@ import numpy as np
 import torch
 
 import workbench as wb
-from analyses.prompt.provenance.asked import Asked, Range
 from analyses.prompt.provenance.constants import GROUP, PROMPT, RANDOM, RANDOM_GROUPS, WEIGHTS
-from analyses.prompt.provenance.subject import Subject
+from analyses.prompt.provenance.prompt_parts import PromptParts, Range
+from analyses.prompt.provenance.subject import QuestionSubject
 from hooks.prefix_cache import PrefixCache, PrefixState, step
 from workbench.heads import head_name
 
@@ -30,8 +30,8 @@ _LOOKS = 0.1  # of a head's attention, at the least, is on the part that it is t
 
 def head_table(
     model: InstrumentedModel,
-    asked: Asked,
-    subject: Subject | None,
+    asked: PromptParts,
+    subject: QuestionSubject | None,
     answer: Sequence[int],
     progress: Progress,
 ) -> pd.DataFrame:
@@ -86,7 +86,7 @@ def groups(table: pd.DataFrame) -> dict[str, list[Head]]:
 @torch.no_grad()
 def switch_off(
     model: InstrumentedModel,
-    asked: Asked,
+    asked: PromptParts,
     answer: Sequence[int],
     table: pd.DataFrame,
     seed: int,
@@ -126,7 +126,7 @@ def _names(heads: Sequence[Head]) -> str:
 def _logp(
     model: InstrumentedModel,
     prefix: PrefixState,
-    asked: Asked,
+    asked: PromptParts,
     answer: Sequence[int],
     off: Sequence[Head],
 ) -> float:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from analyses.prompt.provenance.asked import Asked
+from analyses.prompt.provenance.prompt_parts import PromptParts
 from hooks.generation import continued
 from hooks.prompt_changes import PromptChange, read_answer
 from workbench.models.conversation import has_template, render
@@ -24,7 +24,7 @@ _MORE = 4  # tokens said beyond the answer
 
 
 def closed_book_table(
-    model: InstrumentedModel, asked: Asked, answer: Sequence[int], progress: Progress
+    model: InstrumentedModel, asked: PromptParts, answer: Sequence[int], progress: Progress
 ) -> pd.DataFrame:
     """A row for each wording: how probable the answer is without the context, and what the model
     says instead.
@@ -46,7 +46,7 @@ def closed_book_table(
     return pd.DataFrame(rows, columns=["wording", "logp", "probability", "said", "same"])
 
 
-def _wordings(model: InstrumentedModel, asked: Asked) -> list[tuple[str, list[int]]]:
+def _wordings(model: InstrumentedModel, asked: PromptParts) -> list[tuple[str, list[int]]]:
     """Names and tokens of each wording; in the model's chat format, too, where it has one."""
     begin = asked.spans[asked.question[0]][0]
     question = asked.text[begin:].strip()
@@ -63,7 +63,7 @@ def _wordings(model: InstrumentedModel, asked: Asked) -> list[tuple[str, list[in
     return found
 
 
-def _is_chat(model: InstrumentedModel, asked: Asked) -> bool:
+def _is_chat(model: InstrumentedModel, asked: PromptParts) -> bool:
     """Whether the prompt was written by the model's chat template."""
     return has_template(model.tokenizer) and any(
         model.text.is_special(token) for token in asked.ids[asked.question[0] :]

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from analyses.prompt.provenance.asked import Asked
+from analyses.prompt.provenance.prompt_parts import PromptParts
 from hooks.prompt_changes import PromptChange, read_answer
 from workbench import paths
 from workbench.corpora import index, open_index
@@ -33,7 +33,9 @@ _COUNTED = 200_000  # characters that tokens are counted in
 _AROUND = 160  # characters shown on either side
 
 
-def surprise_table(model: InstrumentedModel, asked: Asked, answer: Sequence[int]) -> pd.DataFrame:
+def surprise_table(
+    model: InstrumentedModel, asked: PromptParts, answer: Sequence[int]
+) -> pd.DataFrame:
     """A row for each token of the answer: the model's surprisal, that of counts of tokens in the
     shipped books, and whether greedy decoding says it.
     """
@@ -98,7 +100,7 @@ def _changed(path: Path) -> list[tuple[str, int, int]]:
 
 
 def span_table(
-    model: InstrumentedModel, found: CorpusIndex, asked: Asked, answer: Sequence[int]
+    model: InstrumentedModel, found: CorpusIndex, asked: PromptParts, answer: Sequence[int]
 ) -> pd.DataFrame:
     """Spans of question and answer that stand in the corpus and reach into the answer, the rarest
     first; a row for each place that is shown.

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from analyses.prompt.provenance.asked import Asked, Range, Sentence
 from analyses.prompt.provenance.constants import LONG
 from analyses.prompt.provenance.neutral import neutral_tokens
+from analyses.prompt.provenance.prompt_parts import PromptParts, Range, Sentence
 from hooks.generation import continued
 from hooks.hidden_keys import unavailable_reason
 from hooks.prompt_changes import AnswerReadings, Hidden, PromptChange, read_answer
@@ -26,7 +26,7 @@ _INSIDE = 2  # of these blocks, whose sentences are then taken away one by one
 
 def sentence_table(
     model: InstrumentedModel,
-    asked: Asked,
+    asked: PromptParts,
     answer: Sequence[int],
     seed: int,
     progress: Progress,
@@ -78,7 +78,7 @@ class _Taking:
     """
 
     def __init__(
-        self, model: InstrumentedModel, asked: Asked, answer: Sequence[int], seed: int
+        self, model: InstrumentedModel, asked: PromptParts, answer: Sequence[int], seed: int
     ) -> None:
         self._model, self._asked, self._answer = model, asked, list(answer)
         self.hides = unavailable_reason(model) is None
@@ -103,7 +103,7 @@ class _Taking:
         )
 
 
-def says_without(model: InstrumentedModel, asked: Asked, piece: Sentence, length: int) -> str:
+def says_without(model: InstrumentedModel, asked: PromptParts, piece: Sentence, length: int) -> str:
     """What the model says when a sentence is cut out of the prompt, greedily."""
     import torch
 
@@ -114,7 +114,7 @@ def says_without(model: InstrumentedModel, asked: Asked, piece: Sentence, length
 
 def token_table(
     model: InstrumentedModel,
-    asked: Asked,
+    asked: PromptParts,
     answer: Sequence[int],
     gradient: np.ndarray | None,
     progress: Progress,
@@ -143,7 +143,7 @@ def token_table(
     })  # fmt: skip
 
 
-def gradient_of(model: InstrumentedModel, asked: Asked, answer: Sequence[int]) -> np.ndarray:
+def gradient_of(model: InstrumentedModel, asked: PromptParts, answer: Sequence[int]) -> np.ndarray:
     """Gradient of the answer's log-probability times each token's embedding, in nats, (token,)."""
     from hooks.gradients.activations import activation_gradients
     from hooks.metrics import continuation_loss
@@ -159,7 +159,7 @@ def gradient_of(model: InstrumentedModel, asked: Asked, answer: Sequence[int]) -
     return found
 
 
-def _part_of(asked: Asked, pos: int) -> str:
+def _part_of(asked: PromptParts, pos: int) -> str:
     if pos >= asked.question[0]:
         return "question"
     inside: list[Range] = [each for each in asked.context if each[0] <= pos < each[1]]

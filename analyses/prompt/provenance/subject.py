@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from analyses.prompt.provenance.asked import Asked, Range
 from analyses.prompt.provenance.constants import PARTS_AT_RANDOM, SUBJECT_TOKENS
+from analyses.prompt.provenance.prompt_parts import PromptParts, Range
 from hooks.hidden_keys import unavailable_reason
 from hooks.prompt_changes import Hidden, PromptChange, read_answer
 from workbench.errors import BadInput
@@ -32,7 +32,7 @@ _WORD = re.compile(r"\w+(?:[-'’]\w+)*")
 
 
 @dataclass(frozen=True)
-class Subject:
+class QuestionSubject:
     """A name in the question.
 
     Attributes:
@@ -54,12 +54,12 @@ class Blocking:
     model's layers have no keys, replaced by neutral text.
     """
 
-    asked: Asked
+    asked: PromptParts
     hides: bool
     neutral: tuple[int, ...]
 
     @classmethod
-    def of(cls, model: InstrumentedModel, asked: Asked, neutral: tuple[int, ...]) -> Blocking:
+    def of(cls, model: InstrumentedModel, asked: PromptParts, neutral: tuple[int, ...]) -> Blocking:
         """The way that this model allows.
 
         Args:
@@ -88,7 +88,7 @@ class Blocking:
         return PromptChange((*replaced, *new))
 
 
-def marked(asked: Asked, words: str) -> Subject:
+def marked(asked: PromptParts, words: str) -> QuestionSubject:
     """The subject that somebody names.
 
     Raises:
@@ -102,10 +102,10 @@ def marked(asked: Asked, words: str) -> Subject:
             f"whole words of {asks[:120]!r}",
             "Copy it from there, or leave it empty: then it is looked for.",
         )
-    return Subject(words.strip(), tuple(mentions), True)
+    return QuestionSubject(words.strip(), tuple(mentions), True)
 
 
-def candidates(asked: Asked) -> list[Range]:
+def candidates(asked: PromptParts) -> list[Range]:
     """Spans of whole words in the question, of at most five tokens, that begin and end with a word
     of content; never the prompt's last token, nor its first.
     """
@@ -127,12 +127,12 @@ def candidates(asked: Asked) -> list[Range]:
 
 def find(
     model: InstrumentedModel,
-    asked: Asked,
+    asked: PromptParts,
     answer: Sequence[int],
     contexts: Sequence[tuple[tuple[int, tuple[int, ...]], ...]],
     blocking: Blocking,
     progress: Progress,
-) -> Subject | None:
+) -> QuestionSubject | None:
     """The span of the question whose blocking costs the answer most; of several that cost almost
     as much, the shortest. Names (capitals, numbers) go before other words: what a question asks of
     its subject ("the capital of") makes a kind of answer likelier, whoever it is about.
@@ -160,7 +160,7 @@ def find(
     cost = (by_context[:, :1] - by_context[:, 1:]).mean(0)
     best = _best(cost, spans, [_is_name(_text(asked, span)) for span in spans])
     words = _text(asked, spans[best])
-    return Subject(words, tuple(every[spans[best]]), False, float(cost[best]))
+    return QuestionSubject(words, tuple(every[spans[best]]), False, float(cost[best]))
 
 
 def _best(cost: np.ndarray, spans: Sequence[Range], names: Sequence[bool]) -> int:
@@ -176,20 +176,20 @@ def _is_name(words: str) -> bool:
 
 
 def _mentioned(
-    asked: Asked, mentions: Sequence[Range], context: tuple[tuple[int, tuple[int, ...]], ...]
+    asked: PromptParts, mentions: Sequence[Range], context: tuple[tuple[int, tuple[int, ...]], ...]
 ) -> Sequence[Range]:
     """Those that are there: a context that is replaced mentions nobody."""
     return asked.in_question(mentions) if context else mentions
 
 
 def present(
-    asked: Asked, subject: Subject, context: tuple[tuple[int, tuple[int, ...]], ...]
+    asked: PromptParts, subject: QuestionSubject, context: tuple[tuple[int, tuple[int, ...]], ...]
 ) -> Sequence[Range]:
     """The subject's mentions in the prompt with this context."""
     return _mentioned(asked, subject.mentions, context)
 
 
-def random_parts(asked: Asked, subject: Subject, rng: random.Random) -> list[Range]:
+def random_parts(asked: PromptParts, subject: QuestionSubject, rng: random.Random) -> list[Range]:
     """Spans of the context that are as long as the subject (or as the context, where that is
     shorter).
     """
@@ -205,5 +205,5 @@ def random_parts(asked: Asked, subject: Subject, rng: random.Random) -> list[Ran
     return []
 
 
-def _text(asked: Asked, span: Range) -> str:
+def _text(asked: PromptParts, span: Range) -> str:
     return asked.text[asked.spans[span[0]][0] : asked.spans[span[1] - 1][1]].strip()

@@ -12,10 +12,10 @@ import torch
 import workbench as wb
 from analyses.prompt import provenance
 from analyses.prompt.provenance import design, neutral, recited, subject, verdict
-from analyses.prompt.provenance.asked import take_apart
 from analyses.prompt.provenance.constants import BOTH, NEITHER, PROMPT, STATE, UNTOLD, WEIGHTS
 from analyses.prompt.provenance.params import Params
 from analyses.prompt.provenance.parts import PARTS
+from analyses.prompt.provenance.prompt_parts import take_apart
 from tests.helpers import families
 from tests.helpers.planted import ANSWERS, MEMORIES, SUBJECTS, planted_module, planted_tokenizer
 from tests.helpers.tiny import tiny_llama, tiny_tokenizer

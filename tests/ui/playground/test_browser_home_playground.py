@@ -295,7 +295,7 @@ def test_the_keyboard_finds_a_question_and_runs_it_on_a_small_page(page):
     page.get_by_role("tab", name="Ask a question").click()
     questions = page.locator("#questions [data-question]")
     first = questions.first
-    expect(first).to_contain_text("What happens inside the model on this prompt?")
+    expect(first).to_contain_text("Where did this answer come from?")
     groups = page.locator("#questions .room h3").all_inner_texts()
     assert groups == [
         "One prompt",

@@ -38,7 +38,7 @@ class Sentence:
 
 
 @dataclass(frozen=True)
-class Asked:
+class PromptParts:
     """A prompt in its parts; all places are token positions.
 
     Attributes:
@@ -72,7 +72,7 @@ class Asked:
 
 def take_apart(
     model: InstrumentedModel, prompt: str, question: str = "", *, chat: bool = False
-) -> Asked:
+) -> PromptParts:
     """The parts of a prompt. The question is its last sentence (of the user's last message, in a
     conversation), and what follows it; a label alone (“Answer:”) is no sentence, and an answer
     that is begun goes with its question.
@@ -104,7 +104,7 @@ def take_apart(
     context = [touched(spans, *_words_in(text, *place)) for place in before]
     pieces = [piece for place in before for piece in _sentences(text, *place)]
     sentences = [Sentence(text[start:stop], *touched(spans, start, stop)) for start, stop in pieces]
-    return Asked(
+    return PromptParts(
         text,
         list(ids),
         list(spans),
