@@ -9,6 +9,7 @@ serial_position.py  lists of pairs, by place
 interference.py     items between against distance, and pairs that compete
 recall_heads.py     where heads look when the answer is said
 head_ablation.py    what is lost with heads off; head_sets.py: the first ones of a table
+further_tasks.py    tasks by request
 own_contexts.py     a user's own file
 findings.py, list_findings.py, head_findings.py  what is said; claims.py: what of the papers holds
 schema.py           what tables, arrays and findings mean

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from analyses.context.context_recall import (
     controls,
+    further_tasks,
     head_ablation,
     interference,
     needle_grid,
@@ -38,6 +39,8 @@ def cost(model: InstrumentedModel, params: Params) -> dict[str, Cost]:
         "interference": _interference(model, params, steps),
         "passkey": _passkey(model, params, steps),
     }
+    for part in further_tasks.MADE:
+        found[part] = _task(model, part, params, steps)
     if model.n_heads and "z" in model.sites:
         found["heads"] = _heads(model, params, steps)
     if params.contexts_file is not None:
@@ -130,6 +133,14 @@ def _interference(model: InstrumentedModel, params: Params, steps: bool) -> Cost
         n * (2 * each + 8),
         steps,
     )
+
+
+def _task(model: InstrumentedModel, part: str, params: Params, steps: bool) -> Cost:
+    """From the contexts of the first seed."""
+    first = further_tasks.MADE[part](0)
+    times = len(further_tasks.task_contexts(part, params)) / len(first)
+    read, rows = _lists(model, first)
+    return _read(times * read, times * rows, 2 * times * len(first), steps)
 
 
 def _heads(model: InstrumentedModel, params: Params, steps: bool) -> Cost:

@@ -10,6 +10,7 @@ from analyses.context.context_recall import (
     claims,
     controls,
     findings,
+    further_tasks,
     head_ablation,
     head_findings,
     interference,
@@ -81,6 +82,8 @@ def run(model: InstrumentedModel, params: Params, progress: Progress) -> Result:
         frame = score_tables.rows_of(given, scores)
         result.tables["passkey"] = score_tables.rates(frame, ["depth", "length"])
         findings.add_passkey(result, frame)
+    further = {name: left[name] for name in further_tasks.MADE if name in left}
+    _tasks(result, model, params, further)
     claims.add_claims(result)
     progress(1.0, "Done")
     return result
@@ -101,6 +104,19 @@ def _note(result: Result, model: InstrumentedModel, params: Params) -> None:
             f"left out, beyond the window of {model.card.context_length:,} tokens: {cut}; used:"
             f" {used}"
         )
+
+
+def _tasks(
+    result: Result, model: InstrumentedModel, params: Params, left: dict[str, Progress]
+) -> None:
+    """The tasks that are asked for, in one table."""
+    import pandas as pd
+
+    if not left:
+        return
+    each = [further_tasks.ask(model, part, params, progress) for part, progress in left.items()]
+    result.tables["tasks"] = pd.concat(each, ignore_index=True)
+    findings.add_tasks(result)
 
 
 def _needles(result: Result, model: InstrumentedModel, params: Params, progress: Progress) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -59,10 +59,9 @@ def add_needles(result: Result, frame: pd.DataFrame, model: str) -> None:
     longest, rate = int(hidden["length"].max()), float(hits.mean())
     says = (
         f"{model} finds {100 * rate:.0f} of 100 needles in texts of up to {longest:,} tokens (95 %:"
-        f" {100 * low:.0f} to {100 * high:.0f}): so often the answer is the likeliest of its"
-        f" candidates; greedy decoding says it {100 * hidden['exact'].mean():.0f} times of 100."
-        f" Worst, {100 * worst['rate']:.0f} of 100, at {place(worst['depth'])} of"
-        f" {int(worst['length']):,} tokens."
+        f" {100 * low:.0f} to {100 * high:.0f}), fewest at {place(worst['depth'])} of"
+        f" {int(worst['length']):,} tokens ({100 * worst['rate']:.0f} of 100). Greedy decoding says"
+        f" {100 * hidden['exact'].mean():.0f} of 100 word for word."
     )
     values = {
         "rate": rate,
@@ -82,23 +81,21 @@ def _add_kinds(result: Result, hidden: pd.DataFrame) -> None:
     values = {
         str(kind).replace(" ", "_"): float(rate) for kind, rate in by["correct"].mean().items()
     }
-    spoken = [f"{percent(part['correct'].mean())} of those {_kind(kind)}" for kind, part in by]
+    spoken = [f"{_kind(kind)} {percent(part['correct'].mean())}" for kind, part in by]
     against = hidden[hidden["kind"] == "disagrees"]
-    says = f"Found are {', '.join(spoken)}"
+    says = f"Found of {', '.join(spoken)}"
     if len(against):
         prior = float((against["outcome"] == PRIOR).mean())
         values["prior"] = prior
-        says += (
-            f"; in {percent(prior)} of the contradicted ones it says what it says without the text"
-        )
+        says += f"; to {percent(prior)} of these last questions it answers as without the text"
     result.add(Finding("kinds", values, f"{says}.", unit="share of needles"))
 
 
 def _kind(kind: object) -> str:
     words = {
-        "made up": "that are made up",
-        "agrees": "that the world confirms",
-        "disagrees": "that contradict the world",
+        "made up": "made-up facts",
+        "agrees": "facts that are true of the world",
+        "disagrees": "facts that contradict the world",
     }
     return words[str(kind)]
 
@@ -180,6 +177,32 @@ def add_passkey(result: Result, frame: pd.DataFrame) -> None:
             interval={"rate": (low, high)},
         )
     )
+
+
+def add_tasks(result: Result) -> None:
+    """One finding for each further task."""
+    for part, rows in result.tables["tasks"].groupby("part", sort=False):
+        spoken = [
+            f"{task_name(row)} {percent(row.rate)} (95 %: {percent(row.low)} to"
+            f" {percent(row.high)}; a guess {percent(row.guess)})"
+            for row in rows.itertuples()
+        ]
+        says = f"Part {part}, right answers: {'; '.join(spoken)}."
+        if part == "order":
+            said = float(np.average(rows["first"], weights=rows["n"]))
+            says += f" It says A {percent(said)} of the time."
+        if part == "missing":
+            said = float(np.average(rows["intrusions"], weights=rows["n"]))
+            says += f" A number that is in the list is said {percent(said)} of the time."
+        values = {task_name(row).replace(" ", "_"): float(row.rate) for row in rows.itertuples()}
+        result.add(Finding(f"task_{part}", values, says, unit="share of questions"))
+
+
+def task_name(row: Any) -> str:
+    """What a row of the further tasks is called: what it alone does not share with its task."""
+    plain = {"left", "pair", "key", "value", "standing rule"}
+    kind = "" if row.kind in plain else f", {row.kind}"
+    return f"{row.task}, {row.condition}{kind}"
 
 
 def add_own(result: Result) -> None:

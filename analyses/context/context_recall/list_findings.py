@@ -66,9 +66,9 @@ def _add_end(result: Result, effect: str) -> None:
         if condition != LISTS
     ]
     says = (
-        f"The {which} pairs are recalled {points(own['mean'])} points more often than those in"
-        f" the middle (95 %: {points(own['low'])} to {points(own['high'])},"
-        f" {int(own['n'])} lists); {', '.join(others)}."
+        f"Recall of the {which} pairs, against those in the middle: {points(own['mean'])} points"
+        f" (95 %: {points(own['low'])} to {points(own['high'])}, {int(own['n'])} lists);"
+        f" {', '.join(others)}."
     )
     values = {"value": float(own["mean"])}
     interval = (float(own["low"]), float(own["high"]))

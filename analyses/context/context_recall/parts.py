@@ -9,7 +9,10 @@ from workbench.parts import Part
 if TYPE_CHECKING:
     from hooks.model import InstrumentedModel
 
-Name = Literal["needles", "wordings", "position", "interference", "heads", "passkey", "own"]
+Name = Literal[
+    "needles", "wordings", "position", "interference", "heads", "passkey", "own",
+    "documents", "ruler", "missing", "order", "repetition", "sessions",
+]  # fmt: skip
 
 
 def no_attention(model: InstrumentedModel) -> str | None:
@@ -61,6 +64,42 @@ PARTS = [
         "Passkey",
         "A number among repeated sentences, by depth and length: the easiest test.",
         views=["Passkey"],
+    ),
+    Part(
+        "documents",
+        "Documents",
+        "Which of several passages is found that answers a question (Liu et al. 2023).",
+        views=["Further tasks"],
+    ),
+    Part(
+        "ruler",
+        "Keys, values, variables",
+        "Several keys, several values of one key, and chains of variables (RULER).",
+        views=["Further tasks"],
+    ),
+    Part(
+        "missing",
+        "Missing number",
+        "Which number of a shuffled range is missing, and how often a listed one is said instead.",
+        views=["Further tasks"],
+    ),
+    Part(
+        "order",
+        "Order",
+        "Which of two sentences came first, with the text and without it (SORT).",
+        views=["Further tasks"],
+    ),
+    Part(
+        "repetition",
+        "Repetition",
+        "What reading a pair twice gives, at once or apart.",
+        views=["Further tasks"],
+    ),
+    Part(
+        "sessions",
+        "Sessions",
+        "Conversations on several days: facts, updates, what was never said, a standing rule.",
+        views=["Further tasks"],
     ),
     Part(
         "own",

@@ -76,6 +76,13 @@ ABLATION = (
     " band goes from the least to the most harmful draw. Repeated text is the share of tokens of a"
     " second reading that are said; closed book are capitals that the model knows."
 )
+TASKS = (
+    "Each task has a closed set of candidates, so a guess is right now and then. Documents are"
+    " about villages and their mayors; special words are hidden in other text; variables are set to"
+    " numbers or to the variable before. In “order” both orders of the two sentences are shown, so"
+    " what always says A is right half of the time. In sessions the answer to what was never said"
+    " is “unknown”, and a standing rule is to end every answer with a star."
+)
 
 SCHEMA = Schema(
     tables=[
@@ -155,6 +162,15 @@ SCHEMA = Schema(
         TableSchema("passkey", "Passkeys that are found, by depth and length.", [
             _DEPTH, _LENGTH, _RATE, _LOW, _HIGH, _EXACT, _LOGPROB, _N,
         ]),
+        TableSchema("tasks", "Tasks that were asked for.", [
+            C("part", "Part of the run."), C("task", "The task."),
+            C("condition", "What was varied."), C("kind", "Kind of question."),
+            _RATE, _LOW, _HIGH, _EXACT, _LOGPROB,
+            C("guess", "What a guess among the candidates gives."),
+            C("intrusions", "Share answered with another item of the context."),
+            C("first", "Share of answers that are A, where the question offers A and B."),
+            _N,
+        ]),
         TableSchema("own", "Your own questions.", [
             C("line", "Line of the file."),
             *_QUESTION, *_SCORED,
@@ -184,6 +200,7 @@ SCHEMA = Schema(
         F("heads", "Retrieval heads", "heads"),
         F("ablation", "What is lost without them", "share right"),
         F("passkey", "Passkeys that are found", "share of questions"),
+        F("task_*", "A further task", "share of questions"),
         F("own", "Your own questions", "share of questions"),
         CLAIMS_FINDING,
     ],

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from analyses.measures.recall_scores import RecallScore
     from hooks.model import InstrumentedModel
 
-_SPARE = 64  # tokens that a question and its answer have room for
+SPARE = 64  # tokens that a question and its answer have room for
 
 
 def rows_of(contexts: Sequence[Context], scores: Sequence[Sequence[RecallScore]]) -> pd.DataFrame:
@@ -79,8 +79,8 @@ def fitting(model: InstrumentedModel, lengths: Sequence[int]) -> tuple[list[int]
     window = model.card.context_length
     if not window:
         return list(lengths), []
-    kept = [n for n in lengths if n + _SPARE <= window]
-    return kept or [window * 3 // 4], [n for n in lengths if n + _SPARE > window]
+    kept = [n for n in lengths if n + SPARE <= window]
+    return kept or [window * 3 // 4], [n for n in lengths if n + SPARE > window]
 
 
 def spread(count: int) -> list[float]:

@@ -11,7 +11,7 @@ from analyses.context.context_recall.constants import (
     RANDOM,
     THRESHOLD,
 )
-from analyses.context.context_recall.findings import FACTOR_WORDS
+from analyses.context.context_recall.findings import FACTOR_WORDS, task_name
 from workbench.wording import percent, quoted
 
 if TYPE_CHECKING:
@@ -123,6 +123,14 @@ def competing(run: Result) -> pd.DataFrame:
         name=names, right=rows["rate"], right_low=rows["low"], right_high=rows["high"],
         partners=rows["partner"].fillna(0.0),
     )  # fmt: skip
+
+
+def tasks(run: Result) -> pd.DataFrame:
+    """Further tasks beside a guess."""
+    rows = run.tables["tasks"]
+    names = [task_name(row) for row in rows.itertuples()]
+    return rows.assign(name=names, right=rows["rate"], right_low=rows["low"],
+                       right_high=rows["high"])  # fmt: skip
 
 
 def roles(run: Result) -> dict[tuple[int, int], str]:

@@ -25,7 +25,7 @@ _CONDITION_HUES = dict(
 _SET_HUES = {RETRIEVAL: colour.MEMORY, INDUCTION: colour.FUNCTION, RANDOM: colour.OTHER}
 _CONTROLLED = {"likeliest": colour.MEMORY, "said": colour.FUNCTION}
 _COMPETED = {"right": colour.MEMORY, "partners": colour.OTHER}
-_FOUND = "found"
+_TASKS = {"right": colour.MEMORY, "guess": colour.OTHER}
 
 
 def _map(table: str, value: str, title: str) -> v.ViewPart:
@@ -149,6 +149,13 @@ VIEWS = [
               _map("passkey", "said", "Said word for word by greedy decoding"),
               widths=(420, 420)),
         v.table("passkey"),
+    ]),
+    v.View("Further tasks", needs="tasks", parts=[
+        v.finding("task_*"),
+        v.says(schema.TASKS),
+        v.chart("rate_bars", sel.tasks, names="name", words=_TASKS, of="questions", per="part",
+                title="{}: right answers (%)"),
+        v.table("tasks"),
     ]),
     v.View("Your own", needs="own", parts=[
         v.finding("own"),

@@ -12,7 +12,7 @@ from pydantic import ValidationError
 
 import workbench as wb
 from analyses.context import context_recall
-from analyses.context.context_recall import own_contexts, score_tables
+from analyses.context.context_recall import further_tasks, own_contexts, score_tables
 from analyses.context.context_recall.constants import CONDITIONS
 from tests.helpers import families
 from tests.helpers.tiny import tiny_llama, tiny_tokenizer
@@ -62,8 +62,8 @@ def own(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def whole(model: Any, own: Path) -> Result:
-    names = [part.name for part in context_recall.PARTS]
-    return ran(model, parts=names, contexts_file=str(own))
+    names = [part.name for part in context_recall.PARTS if part.name not in further_tasks.MADE]
+    return ran(model, parts=[*names, "order", "repetition"], contexts_file=str(own))
 
 
 def test_every_needle_is_asked_at_every_depth_and_length(whole: Result) -> None:
@@ -99,12 +99,25 @@ def test_a_saved_run_opens_and_every_view_is_drawn(whole: Result, tmp_path: Path
     views = bound(context_recall.VIEWS, run, context_recall.SCHEMA)
     assert list(views) == [
         "Needles", "Controls", "What matters", "Position", "Interference", "Heads", "Without them",
-        "Passkey", "Your own", "Claims",
+        "Passkey", "Further tasks", "Your own", "Claims",
     ]  # fmt: skip
     for title, view in views.items():
         still = " ".join(map(str, view.still()))
         assert "The run was stopped" not in still, title
         assert "cannot be drawn" not in still, title
+
+
+def test_further_tasks_are_counted(whole: Result) -> None:
+    table = whole.tables["tasks"]
+    assert set(table["part"]) == {"order", "repetition"}
+    order = table[table["part"] == "order"]
+    # Whatever always says one letter is right half of the time.
+    if order["first"].isin([0.0, 1.0]).all():
+        assert (order["rate"] == 0.5).all()
+    assert (order["guess"] == 0.5).all()
+    repeated = table[table["part"] == "repetition"]
+    assert (repeated["n"] == 4).all()
+    assert "It says A" in whole.findings["task_order"].says
 
 
 def test_own_questions_say_what_cannot_be_told(whole: Result) -> None:
@@ -114,7 +127,9 @@ def test_own_questions_say_what_cannot_be_told(whole: Result) -> None:
     assert "1 answer does not stand in its context" in whole.findings["own"].says
 
 
-@pytest.mark.parametrize("part", ["needles", "wordings", "position", "interference", "passkey"])
+@pytest.mark.parametrize(
+    "part", ["needles", "wordings", "position", "interference", "passkey", "repetition"]
+)
 def test_a_part_reads_as_many_tokens_as_it_says(part: str, model: Any) -> None:
     params = context_recall.Params.model_validate(SMALL | {"parts": [part]})
     stated = cost.total(
