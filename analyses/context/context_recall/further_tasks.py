@@ -8,9 +8,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from analyses.context.context_recall import score_tables
+from analyses.measures import recall_documents as documents
+from analyses.measures import recall_lists as lists
+from analyses.measures import recall_order as order
+from analyses.measures import recall_ruler as ruler
+from analyses.measures import recall_sessions as sessions
 from analyses.measures.recall_contexts import INTRUSION
 from analyses.measures.recall_scores import recall
-from analyses.measures.recall_tasks import documents, lists, order, ruler, sessions
 from analyses.measures.statistics import rate_interval
 
 if TYPE_CHECKING:

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import pytest
 
+from analyses.measures import recall_documents as documents
+from analyses.measures import recall_lists as lists
+from analyses.measures import recall_order as order
+from analyses.measures import recall_ruler as ruler
+from analyses.measures import recall_sessions as sessions
 from analyses.measures.recall_contexts import Context
-from analyses.measures.recall_tasks import documents, lists, order, ruler, sessions
 
 SEEDS = range(6)
 

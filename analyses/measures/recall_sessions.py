@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from analyses.measures.recall_contexts import Context, RecallQuestion
-from analyses.measures.recall_tasks.writing import drawn, placed, spaced
 from analyses.measures.recall_words import NAMES
+from analyses.measures.recall_writing import drawn, placed, spaced
 
 CITIES = ("Rome", "Paris", "Berlin", "London", "Madrid", "Vienna", "Tokyo", "Boston", "Chicago")
 RULE, NO_RULE, REVOKED = RULES = ("a rule was given", "no rule was given", "it was taken back")

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from analyses.measures.recall_contexts import CANDIDATES, Context, RecallQuestion
-from analyses.measures.recall_tasks.writing import drawn, placed, spaced
 from analyses.measures.recall_words import NAMES, WORDS
+from analyses.measures.recall_writing import drawn, placed, spaced
 
 ONCE, TOGETHER, APART = REPEATS = ("read once", "read twice, together", "read twice, apart")
 _PAIRS = 8

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from analyses.measures.recall_contexts import CANDIDATES, Context, RecallQuestion
-from analyses.measures.recall_tasks.writing import drawn, placed, spaced
 from analyses.measures.recall_words import NAMES, WORDS, sentences
+from analyses.measures.recall_writing import drawn, placed, spaced
 
 _BETWEEN = 3  # sentences of filler around each fact
 HOPS = 4

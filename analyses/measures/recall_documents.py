@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from analyses.measures.recall_contexts import CANDIDATES, Context, RecallQuestion
-from analyses.measures.recall_tasks.writing import drawn, placed, spaced
 from analyses.measures.recall_words import NAMES, WORDS
+from analyses.measures.recall_writing import drawn, placed, spaced
 
 PLACES = tuple(
     f"{first}{last}" for first in ("Ash", "Brook", "Clay", "Elm", "Fern", "Glen", "Hazel", "Oak")
