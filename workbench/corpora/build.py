@@ -72,7 +72,8 @@ def index(
     given = CorpusSources([str(source) for source in listed], field)
     _check_target(target, given)
     with _owned(target) as work:
-        chosen = _planned(work, given, shard_bytes or _fitting())
+        most = min(shard_bytes or _fitting(), suffix_array.LONGEST)
+        chosen = _planned(work, given, most)
         manifest = _write_shards(work, given, chosen, progress)
         manifest.write(work)
     if target.exists():
@@ -269,7 +270,9 @@ class _ShardInMaking:
         suffixes = suffix_array.sorted_suffixes(text)[: self.bytes]
         with (self._folder / "suffixes.bin").open("wb") as stream:
             stream.write(suffixes.data)
-        guiding = suffixes[:: manifests.GUIDE_EVERY, None] + np.arange(manifests.GUIDE_WIDTH)
+        guiding = suffixes[:: manifests.GUIDE_EVERY, None] + np.arange(
+            manifests.GUIDE_WIDTH, dtype=np.int32
+        )
         # Beyond the end there is nothing; what stands after a separator makes no difference.
         guide = text[np.minimum(guiding, len(text) - 1)]
         (self._folder / "guide.bin").write_bytes(guide.tobytes())

@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 
 MEMORY = 6
 """Bytes of memory for a byte of text while it is sorted: 1 of text, 4 of suffixes, and to spare."""
-LONGEST = 2**31 - 1
-"""Bytes whose positions fit into four."""
+LONGEST = 2**30
+"""Bytes of a text: what is reckoned with positions fits into four bytes."""
 
 
 def check_installed() -> None:

@@ -141,7 +141,11 @@ class SuffixShard:
 
 def _mapped(file: Path) -> mmap.mmap:
     with file.open("rb") as stream:
-        return mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ)
+        mapped = mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ)
+    if hasattr(mmap, "MADV_RANDOM"):  # not on Windows
+        # A search jumps: to read on after each jump, up to megabytes, took thirty times as long.
+        mapped.madvise(mmap.MADV_RANDOM)
+    return mapped
 
 
 def _numbers(file: Path, kind: str) -> Sequence[int]:
