@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
-    from workbench.result import Result
+    from workbench.result import Finding, Result
 
 PAPER = "ten papers on what a cache has to keep"
 ABOUT = (
@@ -119,26 +119,34 @@ def _survival_tells(result: Result) -> Measured:
 
 
 def _channels_go(result: Result) -> Measured:
-    table = result.tables["channels"].set_index(["method", "share"])
-    whole, think = table.loc[("whole keys", 0.0)], table.loc[("ThinK", 0.4)]
-    chance = table.loc[("random channels", 0.4)]
-    lost = whole["logprob"] - think["logprob"]
-    at_random = whole["logprob"] - chance["logprob"]
-    words = f"{lost:.2f} nats lost, at random {at_random:.2f}".replace("-", "−")
-    return _by_mean(words, [bool(lost < _LITTLE)], result.findings["channels"].values["texts"])
+    table = result.tables["channels"].set_index(["method", "share"])["logprob"]
+    at_random = table[("whole keys", 0.0)] - table[("random channels", 0.4)]
+    finding = result.findings["channels"]
+    words = f"{finding.values['lost']:.2f} nats lost, at random {at_random:.2f}"
+    return _lost_little(finding, words, ["lost"])
 
 
 def _bits_go(result: Result) -> Measured:
-    values = result.findings["bits"].values
+    finding = result.findings["bits"]
+    values = finding.values
     words = f"{values['lost_4']:.2f} nats lost in 4 bits, {values['lost_2']:.2f} in 2"
-    held = [bool(values["lost_4"] < _LITTLE), bool(values["lost_2"] < _LITTLE)]
-    return _by_mean(words.replace("-", "−"), held, values["texts"])
+    return _lost_little(finding, words, ["lost_4", "lost_2"])
 
 
-def _by_mean(words: str, held: list[bool], texts: float) -> Measured:
+def _lost_little(finding: Finding, words: str, names: list[str]) -> Measured:
+    """Whether what is lost lies below what counts as next to nothing."""
+    words, texts = words.replace("-", "−"), finding.values["texts"]
     if texts < FEWEST:
         return Measured(words, OPEN, f"{texts:.0f} texts are too few")
-    return Measured(words, verdict_of(held), f"no interval: means over {texts:.0f} texts")
+    assert isinstance(finding.interval, dict)
+    told, within = [], []
+    for name in names:
+        low, high = finding.interval[name]
+        told.append(sign(-high, -low, -_LITTLE))
+        within.append(f"{low:.2f} to {high:.2f}")
+    return Measured(
+        words, verdict_of(told), f"{_TEXTS}: {' and '.join(within)} nats".replace("-", "−")
+    )
 
 
 def _blocks_hit(result: Result) -> Measured:

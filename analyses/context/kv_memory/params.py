@@ -36,7 +36,7 @@ class Params(BaseModel, frozen=True, extra="forbid"):
         json_schema_extra={"essential": True},
     )  # fmt: skip
     length: int = Field(512, ge=96, le=100_000, description="Tokens of a text, at most")
-    questions: int = Field(3, ge=1, le=8, description="Questions that are asked of a text")
+    questions: int = Field(3, ge=1, le=6, description="Questions that are asked of a text")
     policies: str = Field(
         "",
         description="Policies, with commas between them; empty: all, also those of other packages",

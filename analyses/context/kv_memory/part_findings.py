@@ -37,8 +37,9 @@ def add_channels(result: Result, measures: ChannelMeasures) -> None:
     at = table.set_index(["method", "share"])
     whole = at.loc[("whole keys", 0.0)]
     think, best = at.loc[(THINK, 0.4)], at.loc[(TRUNCATED, 0.4)]
+    lost, spread = paired_loss(rows, ["method", "share"], ("whole keys", 0.0), (THINK, 0.4))
     values = {
-        "lost": float(whole["logprob"] - think["logprob"]),
+        "lost": lost,
         "error": float(think["error"]),
         "best_error": float(best["error"]),
         "best_lost": float(whole["logprob"] - best["logprob"]),
@@ -58,7 +59,10 @@ def add_channels(result: Result, measures: ChannelMeasures) -> None:
             f" Two texts keep {percent(same)} of their channels in common, chance"
             f" {percent(chance)}."
         )
-    result.add(Finding("channels", values, says.replace(" -", " −"), unit="nats"))
+    result.add(
+        Finding("channels", values, says.replace(" -", " −"), unit="nats",
+                interval={"lost": spread})
+    )  # fmt: skip
     if measures.scores:
         share = measures.scores[0]
         whole_score = share.sum(-1, keepdims=True)
@@ -66,6 +70,17 @@ def add_channels(result: Result, measures: ChannelMeasures) -> None:
             (share / np.maximum(whole_score, 1e-30)).astype(np.float32),
             dims=("layer", "kv_head", "channel"),
         )
+
+
+def paired_loss(
+    rows: pd.DataFrame, by: list[str], whole: tuple[Any, ...], changed: tuple[Any, ...]
+) -> tuple[float, tuple[float, float]]:
+    """How much less likely answers are in one setting than in another, in nats, paired by question,
+    with its interval over texts.
+    """
+    at = rows.set_index([*by, "context", "question"])["logprob"].sort_index()
+    apart = at.loc[whole] - at.loc[changed]
+    return mean_interval(apart.to_numpy(), apart.index.get_level_values("context").to_numpy())
 
 
 def means(rows: pd.DataFrame, by: list[str], columns: list[str]) -> pd.DataFrame:
@@ -84,10 +99,11 @@ def add_bits(result: Result, rows: pd.DataFrame) -> None:
     result.tables["bits"] = table
     at = table.set_index(["bits", "grouping"])
     whole = at.loc[(16, "as it is")]
-    values = {
-        f"lost_{bits}": float(whole["logprob"] - at.loc[(bits, "kivi"), "logprob"])
-        for bits in (8, 4, 2)
-    }
+    values, spread = dict[str, float](), dict[str, tuple[float, float]]()
+    for bits in (8, 4, 2):
+        values[f"lost_{bits}"], spread[f"lost_{bits}"] = paired_loss(
+            rows, ["bits", "grouping"], (16, "as it is"), (bits, "kivi")
+        )
     values["texts"] = float(rows["context"].nunique())
     values["lost_2_channel"] = float(whole["logprob"] - at.loc[(2, "channel"), "logprob"])
     lost = ", ".join(f"{percent(at.loc[(bits, 'kivi'), 'rate'])} in {bits}" for bits in (8, 4, 2))
@@ -97,7 +113,7 @@ def add_bits(result: Result, rows: pd.DataFrame) -> None:
         f" {values['lost_2']:.1f} nats; with values scaled by channel too,"
         f" {values['lost_2_channel']:.1f}."
     )
-    result.add(Finding("bits", values, says.replace(" -", " −"), unit="nats"))
+    result.add(Finding("bits", values, says.replace(" -", " −"), unit="nats", interval=spread))
 
 
 def add_blocks(result: Result, measures: BlockMeasures) -> None:

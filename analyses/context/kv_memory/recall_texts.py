@@ -20,9 +20,9 @@ if TYPE_CHECKING:
     from hooks.model import InstrumentedModel
 
 TASKS = ("hidden facts", "equal sentences", "pass key")
-_EQUAL = "The thing that {} carries is a {}."
-_EQUAL_ASK = "\n\nThe thing that {} carries is a"
-_MOST = 8
+_EQUAL = "The secret word of {} is {}."
+_EQUAL_ASK = "\n\nThe secret word of {} is"
+_MOST = 6
 """Sentences of equal form in a text, of which some are asked for."""
 
 
@@ -73,7 +73,7 @@ def contexts_of(model: InstrumentedModel, params: Params) -> list[Context]:
         rng = np.random.default_rng([seed, 7])
         if task == "pass key":
             whole = passkey(model, params.length, float(rng.uniform(0.1, 0.9)), seed)
-            made.append(replace(whole, questions=whole.questions[:1]))
+            made.append(replace(whole, questions=whole.questions[:1], facts={"task": task}))
         else:
             made.append(_hidden(model, task, params, rng, seed))
     return made
@@ -101,7 +101,7 @@ def read_text(model: InstrumentedModel, context: Context, number: int) -> Recall
                 f"{question.ask.strip()}{question.answer}",
             )
         )
-    task = str(context.facts.get("task", "own text"))
+    task = str(context.facts["task"])
     return RecallText(number, task, read_context(model, ids), questions)
 
 
@@ -124,7 +124,7 @@ def _hidden(
         asks = [(n.fact.asks[0], f" {n.answer}") for n in chosen]
     else:
         names = [str(n) for n in rng.permutation(NAMES)[:_MOST]]
-        things = [str(n) for n in rng.permutation(_plain())[:_MOST]]
+        things = [str(n) for n in rng.permutation(WORDS)[:_MOST]]
         pairs = list(zip(names, things, strict=True))
         said = [_EQUAL.format(*pair) for pair in pairs]
         asks = [(_EQUAL_ASK.format(name), f" {thing}") for name, thing in pairs]
@@ -134,11 +134,6 @@ def _hidden(
         RecallQuestion(asks[i][0], asks[i][1], (asks[i][1],), places[i], task) for i in wanted
     )
     return Context(text, questions, tuple(places), {"task": task})
-
-
-def _plain() -> list[str]:
-    """Things that follow "a"."""
-    return [word for word in WORDS if word[0] not in "aeiou"]
 
 
 def _among(
