@@ -212,7 +212,8 @@ def _erased(result: Result) -> Measured:
 
 def _reached(result: Result, part: str, group: str) -> pd.DataFrame:
     table = result.tables[part]
-    return table[(table["group"] == group) & ~table["model"].isin(c.BESIDE)]
+    own = table[(table["group"] == group) & ~table["model"].isin(c.BESIDE)]
+    return own.dropna(subset=["forgotten"])  # NaN where no more was known than chance
 
 
 _QUESTIONS = "95 % over questions"

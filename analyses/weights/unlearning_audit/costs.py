@@ -27,7 +27,7 @@ _ON_PATH = 6  # measurements on the way
 _RELEARNT = 8  # passages of a step
 _QUESTIONS, _ANSWERING = 50, 400  # asked, and passes in which they are answered
 _PATCHED = 8  # passages that are read once a layer
-_SEARCH = Cost(3 * 60 * 64 * 20, 3 * 60 * 2)  # the shortest prompts of three passages
+_SEARCH = Cost(3 * 60 * 100 * 20, 3 * 60 * 2)  # the shortest prompts of three passages
 _CANDIDATES, _FACTS, _QUESTION = 120, 40, 12  # facts asked, and taken; tokens of a question
 _TAKEN_FACTS = 40  # steps until answers are guesses, at all rates that are tried
 

@@ -247,20 +247,19 @@ def of_method(run: Result, table: str, method: str) -> pd.DataFrame:
 
 
 def reach(run: Result, table: str) -> pd.DataFrame:
-    """How much of the way to chance is gone, in percent, by what is trained on and what is asked;
-    last the random change.
+    """How much of the way to chance is gone, in percent, by what is asked and what is trained on;
+    of random changes their mean.
     """
     import pandas as pd
 
     rows = run.tables[table]
-    is_random = rows["model"] == c.RANDOM
-    return pd.DataFrame(
-        {
-            "training": rows["task"].where(~is_random, rows["task"] + ", " + c.RANDOM),
-            "facts": rows["group"],
-            "percent": 100 * rows["forgotten"],
-        }
+    training = rows["task"].where(rows["model"] != c.RANDOM, c.RANDOM)
+    frame = pd.DataFrame(
+        {"training": training, "facts": rows["group"], "percent": 100 * rows["forgotten"]}
     )
+    by = ["training", "facts"]
+    frame = frame.groupby(by, sort=False)["percent"].mean().reset_index()
+    return frame.sort_values("training", key=lambda names: names == c.RANDOM, kind="stable")
 
 
 def answer_probes(run: Result, method: str) -> pd.DataFrame:

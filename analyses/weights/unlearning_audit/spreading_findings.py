@@ -19,7 +19,6 @@ from analyses.weights.unlearning_audit.fact_groups import (
     TRAINED,
 )
 from workbench.result import Finding, Result
-from workbench.wording import counted
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -85,6 +84,9 @@ def add_all(result: Result) -> None:
 
 
 def _percent(row: Any) -> str:
+    """Of the way to chance; there is none where no more is right before than chance."""
+    if np.isnan(row.forgotten):
+        return "cannot be told"
     said = f"{100 * row.forgotten:.0f} % ({100 * row.low:.0f} to {100 * row.high:.0f})"
     return said.replace("-", "−")
 
@@ -92,20 +94,25 @@ def _percent(row: Any) -> str:
 def _add_spread(result: Result) -> None:
     table = result.tables[c.SPREADING]
     own, null = (table[table["model"] == name] for name in (LABELS, c.RANDOM))
-    said = []
-    for task, rows in own.groupby("task", sort=False):
-        by = {row.group: row for row in rows.itertuples()}
-        each = ", ".join(f"{name} {_percent(by[name])}" for name in GROUPS if name in by)
-        said.append(f"{task} ({counted(int(by[TRAINED].n), 'fact')}): {each}")
+    said = {
+        group: ", ".join(
+            f"{row.task} {_percent(row)}" for row in own[own["group"] == group].itertuples()
+        )
+        for group in GROUPS
+    }
     held = own[own["group"] == HELD_OUT].set_index("task")
+    many = int(own[own["group"] == TRAINED]["n"].max())
+    others = f"; of other relations, after {said[OTHERS]}" if said[OTHERS] else ""
+    largest = null["forgotten"].max()
+    null_says = f" A random change of equal size takes {100 * largest:.0f} % at most."
     result.add(
         Finding(
             "spread",
             {str(task): 100 * float(row["forgotten"]) for task, row in held.iterrows()},
-            "Half the facts of a relation are trained on random labels. Of the way from what was"
-            f" right before to chance, so much is gone (95 % over questions): {'; '.join(said)}."
-            f" After a random change of equal size at most {100 * null['forgotten'].max():.0f} %"
-            " are gone of any.",
+            "After random labels on half the facts of a relation so much of the other half is"
+            f" forgotten, of the way to chance: {said[HELD_OUT]}. Of the {many} facts trained on:"
+            f" {said[TRAINED]}{others} (95 % over questions)."
+            + ("" if np.isnan(largest) else null_says.replace("-", "−")),
             unit="percent",
             interval={
                 str(task): (100 * float(row["low"]), 100 * float(row["high"]))
@@ -142,9 +149,8 @@ def _add_concept(result: Result) -> None:
         Finding(
             "concept",
             {str(task): 100 * float(row["after"]) for task, row in held.iterrows()},
-            "ELM erases each relation as a concept: innocence, seamlessness, specificity."
-            f" {'. '.join(said).replace(' -', ' −')}. Its benchmarks and searched prompts are not"
-            " part of this.",
+            f"ELM erases a relation as a concept. {'. '.join(said).replace(' -', ' −')}. Its"
+            " benchmarks and searched prompts are not part of this.",
             unit="percent right",
         )
     )
