@@ -56,6 +56,24 @@ def kinds_by_method(run: Result) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
+def behind_other_text(run: Result, answer: str) -> pd.DataFrame:
+    """Percent of questions behind other text, and of the plain sentence, that get an answer, by
+    method; nothing where they were not asked.
+
+    Args:
+        answer: "gives_new" or "gives_old".
+    """
+    import pandas as pd
+
+    table = run.tables["answers"]
+    if not set(c.ROBUST) & set(table["kind"]):
+        return pd.DataFrame()
+    asked = table[table["kind"].isin([c.PROMPT, *c.ROBUST])]
+    frame = asked.groupby(["kind", "method"], sort=False)[answer].mean().mul(100)
+    frame = frame.rename("percent").reset_index()
+    return frame.replace({"kind": {c.PROMPT: "the plain sentence"}})
+
+
 def methods(run: Result) -> dict[str, str]:
     """The methods of a run by their names."""
     return {name: name for name in dict.fromkeys(run.tables["answers"]["method"])}

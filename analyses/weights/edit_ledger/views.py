@@ -64,6 +64,14 @@ VIEWS = [
     ]),
     v.View("Robust", needs="answers", otherwise="the part `robust` was not run", parts=[
         v.finding("asked_otherwise", "reverts"),
+        v.row(
+            v.chart("matrix", lambda run: sel.behind_other_text(run, "gives_new"), "kind",
+                    "method", "percent", title="The new answer comes (%)", unit="%", top=100.0),
+            v.chart("matrix", lambda run: sel.behind_other_text(run, "gives_old"), "kind",
+                    "method", "percent", title="The old answer comes back (%)", unit="%",
+                    top=100.0),
+            widths=(620, 620),
+        ),
     ]),
     v.View("Layers", needs="layers", parts=[
         v.finding("best_layer"),
