@@ -131,6 +131,16 @@ RUNS: dict[str, tuple[str, str, dict[str, Any]]] = {
             ],
         },
     ),
+    "what-an-edit-moves": (
+        "smollm2-135m",
+        "edit-ledger",
+        {
+            "parts": ["single", "robust", "ledger"],
+            "methods": ["r-rome", "memit", "fine-tune", "in-context", "fine-tune-in-context"],
+            "facts": 4,
+            "edits": 20,
+        },
+    ),
     "how-much-a-state-holds": ("organism/recall-mamba-16", "recall-capacity", {}),
     "pairs-in-a-prompt": ("smollm2-135m", "recall-capacity", {"parts": ["recall"]}),
     "which-memory-holds-a-pair": (
@@ -170,9 +180,9 @@ def made(name: str, seeds: int = 1) -> Result:
         else:
             result = wb.run(analysis, wb.load(place), asked, progress=progress)
     if analysis == "unlearning-audit":  # changes of all weights: 7 MB for each method
-        for name in ("numbers", "places"):
-            result.arrays.pop(name)
-        result.tables.pop("changes")
+        for array in ("numbers", "places"):
+            result.arrays.pop(array, None)
+        result.tables.pop("changes", None)
     # Where the texts lay on this machine is nobody's business.
     result.params = {
         key: Path(value).name if key == "path" and value else value
