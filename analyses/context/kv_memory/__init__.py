@@ -9,7 +9,7 @@ recall_texts.py     the texts, and what is asked of them as tokens
 measured_rows.py    questions under one mask each
 thinned_caches.py   policies at budgets; thinned_tables.py: rates of them
 fewer_numbers.py    fewer channels, fewer bits
-looked_up_blocks.py blocks that are fetched; episodes: where they begin
+block_fetches.py    blocks that are fetched; episodes: where they begin
 past_window.py      beyond the trained length
 findings.py, part_findings.py  what is said; claims.py: what of the papers holds
 schema.py           what tables, arrays and findings mean

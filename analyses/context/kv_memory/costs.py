@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from analyses.context.kv_memory.block_fetches import KINDS
 from analyses.context.kv_memory.fewer_numbers import BITS, GROUPINGS, METHODS, PRUNED, TEXTS
-from analyses.context.kv_memory.looked_up_blocks import KINDS
 from analyses.context.kv_memory.params import budgets_of
 from analyses.context.kv_memory.parts import PAST
 from analyses.context.kv_memory.past_window import tokens_read

@@ -10,17 +10,17 @@ import torch
 import xarray as xr
 
 from analyses.context.kv_memory import (
+    block_fetches,
     claims,
     costs,
     fewer_numbers,
     findings,
-    looked_up_blocks,
     part_findings,
     past_window,
 )
+from analyses.context.kv_memory.block_fetches import BlockMeasures
 from analyses.context.kv_memory.constants import NAME
 from analyses.context.kv_memory.fewer_numbers import ChannelMeasures
-from analyses.context.kv_memory.looked_up_blocks import BlockMeasures
 from analyses.context.kv_memory.params import budgets_of
 from analyses.context.kv_memory.parts import PARTS, PAST
 from analyses.context.kv_memory.recall_texts import contexts_of, read_text
@@ -100,9 +100,9 @@ class _Measures:
 
 def _other_parts(text: RecallText, params: Params, parts: set[str], measures: _Measures) -> None:
     if "blocks" in parts:
-        looked_up_blocks.look_up_blocks(text, params, measures.blocks)
+        block_fetches.fetch_blocks(text, params, measures.blocks)
     if "episodes" in parts:
-        looked_up_blocks.compare_episodes(text, params, measures.blocks)
+        block_fetches.compare_episodes(text, params, measures.blocks)
     if text.number >= fewer_numbers.TEXTS:
         return
     if "channels" in parts:

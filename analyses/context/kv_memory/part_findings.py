@@ -8,8 +8,7 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from analyses.context.kv_memory.fewer_numbers import THINK, TRUNCATED, overlap
-from analyses.context.kv_memory.looked_up_blocks import (
+from analyses.context.kv_memory.block_fetches import (
     ALIKE,
     EVEN,
     KINDS,
@@ -17,6 +16,7 @@ from analyses.context.kv_memory.looked_up_blocks import (
     SHUFFLED,
     SURPRISE,
 )
+from analyses.context.kv_memory.fewer_numbers import THINK, TRUNCATED, overlap
 from analyses.context.kv_memory.past_window import LAMBDA, PLAIN
 from analyses.context.kv_memory.thinned_tables import rate_of
 from analyses.measures.statistics import mean_interval, share_interval
@@ -24,8 +24,8 @@ from workbench.result import Finding
 from workbench.wording import percent, percent_span
 
 if TYPE_CHECKING:
+    from analyses.context.kv_memory.block_fetches import BlockMeasures
     from analyses.context.kv_memory.fewer_numbers import ChannelMeasures
-    from analyses.context.kv_memory.looked_up_blocks import BlockMeasures
     from workbench.result import Result
 
 

@@ -63,7 +63,7 @@ def heads(run: Result) -> dict[str, str]:
     return {name: name for name in [ALL_HEADS, *names]}
 
 
-def kept_share(run: Result, policy: str, budget: float, head: str) -> np.ndarray:
+def head_share(run: Result, policy: str, budget: float, head: str) -> np.ndarray:
     """Share of the KV heads that keep each token, (pos,)."""
     kept, places = run.arrays["kept_from"], list(run.tables["budgets"]["budget"])
     at = places.index(budget) if budget in places else len(places)

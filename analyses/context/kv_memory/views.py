@@ -34,7 +34,7 @@ _SHARES = {"score": ("ThinK's score", colour.FUNCTION), "even": ("if all were al
 
 def _strip(run: Result, pick: v.Pick) -> v.Item:
     table = run.tables["tokens"]
-    values = sel.kept_share(run, pick["policy"], pick["budget"], pick["kv_head"])
+    values = sel.head_share(run, pick["policy"], pick["budget"], pick["kv_head"])
     return draw.token_strip(
         list(table["token"]), [float(x) for x in values], spans=list(table["kind"]), marks=_MARKS,
         top=1.0, title=f"What {pick['policy']} keeps", unit="share of heads that keep it",

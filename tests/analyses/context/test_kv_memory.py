@@ -17,7 +17,7 @@ from analyses.context.kv_memory import findings
 from analyses.context.kv_memory.fewer_numbers import overlap
 from analyses.context.kv_memory.params import Params, budgets_of
 from analyses.context.kv_memory.recall_texts import contexts_of, read_text
-from analyses.context.kv_memory.selections import CHOICES, budgets, heads, kept_share
+from analyses.context.kv_memory.selections import CHOICES, budgets, head_share, heads
 from analyses.context.kv_memory.thinned_tables import survival_table
 from tests.helpers import families, planted, tiny
 from tests.helpers.token_counter import counting
@@ -123,12 +123,12 @@ def test_the_strip_shows_what_the_chosen_head_keeps(small: Result) -> None:
     head = list(heads(small))[1]
     for budget in (0.25, 0.5):
         for name in ("snapkv", "random"):
-            share = kept_share(small, name, budget, "all heads")
+            share = head_share(small, name, budget, "all heads")
             assert share.sum() == pytest.approx(-(-n * budget // 1), abs=1)
-            one = kept_share(small, name, budget, head)
+            one = head_share(small, name, budget, head)
             assert set(one) == {0.0, 1.0}
             assert one.sum() == -(-n * budget // 1)
-    assert kept_share(small, "snapkv", 1.0, head).all()
+    assert head_share(small, "snapkv", 1.0, head).all()
 
 
 def test_blocks_and_episodes_are_counted(small: Result) -> None:

@@ -58,7 +58,7 @@ def _look_up(params: Params, contiguity: float = 0.0) -> LookUp:
     return LookUp(2 * params.block, params.fetched * params.block, SINKS, contiguity)
 
 
-def look_up_blocks(text: RecallText, params: Params, into: BlockMeasures) -> None:
+def fetch_blocks(text: RecallText, params: Params, into: BlockMeasures) -> None:
     """One text in blocks of one size. Questions whose answer is among the tokens that are always
     seen are left out: nothing has to be fetched for them.
     """
