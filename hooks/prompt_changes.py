@@ -12,10 +12,11 @@ from collections.abc import Iterator, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
+from weakref import WeakKeyDictionary
 
 import torch
 from jaxtyping import Bool, Float, Int
-from torch import Tensor
+from torch import Tensor, nn
 
 from hooks import context_window
 from hooks.eager_eval import steady
@@ -35,6 +36,8 @@ if TYPE_CHECKING:
 
 _TOKENS = 4096  # read in one batch
 _PAIRS = 2**24  # of queries and keys in the masks of one batch
+_goes_on: WeakKeyDictionary[nn.Module, bool] = WeakKeyDictionary()
+"""Of each module that was tried, whether it reads on from its cache as it reads a whole prompt."""
 
 
 @dataclass(frozen=True)
@@ -148,12 +151,15 @@ class _Reading:
     _state: PrefixState | None = None
     _read: int = 0
     _cached: bool = field(init=False)
-    _own: Tensor | None = None
 
     def __post_init__(self) -> None:
         self._cached = keeps_only_keys(self.model) and all(
             block.attention_call is not None for block in self.model.layout.blocks
         )
+
+    @property
+    def _module(self) -> nn.Module:
+        return self.model.module
 
     @property
     def goal(self) -> Int[Tensor, "1 token"]:
@@ -185,13 +191,13 @@ class _Reading:
     def read(self, changes: Sequence[PromptChange]) -> Float[Tensor, "version token d_vocab"]:
         """Logits at each token of the answer, float32."""
         start = min(self._start(change) for change in changes)
-        if start and self._own is None:
-            self._own = self._pass([PromptChange()], 0)
-            control = self._pass([PromptChange()], start)
-            error, limit = logit_error(control.flatten(0, 1), self._own.flatten(0, 1), self.model)
+        if start and self._module not in _goes_on:
+            own, control = self._pass([PromptChange()], 0), self._pass([PromptChange()], start)
+            error, limit = logit_error(control.flatten(0, 1), own.flatten(0, 1), self.model)
             # A family may decode from its cache otherwise than it reads: then nothing is shared.
-            self._cached = error <= limit
-            start = start if self._cached else 0
+            _goes_on[self._module] = error <= limit
+        if start and not _goes_on[self._module]:
+            self._cached, start = False, 0
         return self._pass(changes, start)
 
     def _pass(

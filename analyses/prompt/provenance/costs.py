@@ -11,9 +11,9 @@ from analyses.prompt.provenance.constants import (
     LONG,
     PARTS_AT_RANDOM,
     RANDOM_GROUPS,
-    SUBJECT_TOKENS,
 )
 from analyses.prompt.provenance.prompt_parts import PromptParts, take_apart
+from analyses.prompt.provenance.subject import candidates
 from hooks.hidden_keys import unavailable_reason
 from workbench.cost import Cost
 
@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 
 _TRIED = 2  # contexts in which a subject is looked for
 _WORDINGS = 4
+_ANSWER = 3  # tokens of the model's own answer: its first clause
+_CHARACTERS = 4  # of a token
+_MORE = 4  # tokens said beyond an answer
 
 
 def draws_of(params: Params, asked: PromptParts) -> int:
@@ -33,27 +36,30 @@ def draws_of(params: Params, asked: PromptParts) -> int:
 def cost(model: InstrumentedModel, params: Params) -> dict[str, Cost]:
     """By part."""
     asked = take_apart(model, params.prompt, params.question, chat=params.chat)
-    n, answer = len(asked.ids), params.length
+    n, answer = len(asked.ids), _ANSWER if not params.answer else len(params.answer) / _CHARACTERS
     tail = n - asked.question[0]
-    behind = tail if unavailable_reason(model) is None else n
+    hides = unavailable_reason(model) is None
+    behind = (tail if hides else n) + answer  # read again where a span of the question is blocked
     draws, whole = draws_of(params, asked), n + answer + (0 if asked.context else AROUND)
-    spans = min(SUBJECT_TOKENS * tail, tail * (tail + 1) / 2) / 2
-    tried = 0 if params.subject else _TRIED * spans
-    parts = PARTS_AT_RANDOM * 3
+    tried = 0 if params.subject else len(candidates(asked))
     pieces = len(asked.sentences)
     half = n / 2 if n <= LONG else n / 4
+    contexts = draws + 1 + _TRIED * (tried > 0)
+    blocked = _TRIED * tried + draws + 1 + 2 * PARTS_AT_RANDOM
     found = {
         "split": Cost(
-            whole * (draws + 3) + draws * whole + (tried + parts) * (behind + answer) + answer * n,
-            passes=6 + answer,
+            contexts * whole + blocked * behind + n + params.length,
+            passes=2 * contexts + params.length,
         ),
-        "sentences": Cost(pieces * (half + tail + answer) + 2 * n, passes=4 + answer),
-        "tokens": Cost(n * answer / 2 + 3 * n, passes=3, backward=n + answer),
+        "sentences": Cost(pieces * (half + tail + 2 * answer) + 2 * n, passes=4 + answer + _MORE),
+        "tokens": Cost(n * answer + 2 * n, passes=3, backward=n + answer),
     }
     if "z" in model.sites:
         heads = max(1, model.n_heads) * model.n_layers
         off = 2 * (1 + RANDOM_GROUPS) * answer
         found["heads"] = Cost(3 * n + heads / 2 + off, passes=4 + off)
-    found["closed-book"] = Cost(_WORDINGS * (2 * tail + answer), passes=_WORDINGS * (2 + answer))
+    found["closed-book"] = Cost(
+        _WORDINGS * (2 * tail + answer), passes=_WORDINGS * (2 + answer + _MORE)
+    )
     found["recited"] = Cost(n + answer, passes=2, seconds=1.0)
     return found

@@ -171,26 +171,32 @@ def measure(
     seed: int,
     progress: Progress,
 ) -> Cells:
-    """Every cell of the design, from one batch of versions of the prompt."""
+    """Every cell of the design; each context is read once."""
     asked, draws = setting.asked, len(setting.contexts)
     parts = [] if subject is None else random_parts(asked, subject, random.Random(seed))
-    changes = [PromptChange(), *(PromptChange(each) for each in setting.contexts)]
-    if subject is not None:
-        for context in ((), *setting.contexts):
-            changes.append(blocking.change(present(asked, subject, context), context))
-        for context in setting.contexts[:_PARTS_IN]:
-            changes += [blocking.change([part], context) for part in parts]
-    logp = read_answer(model, asked.ids, answer, changes, progress).logp.numpy().astype(float)
     n = len(answer)
-    given, neutral, rest = logp[0], logp[1 : draws + 1], logp[draws + 1 :]
-    nothing = np.full((draws + 1, n), np.nan)
-    blocked, rest = (rest[: draws + 1], rest[draws + 1 :]) if subject else (nothing, rest)
-    of_parts = rest.reshape(-1, len(parts), n) if parts else np.empty((0, 0, n))
+
+    def read(number: int) -> np.ndarray:
+        """The prompt with one of its contexts (0 is as given): as it is, with the subject blocked,
+        and with each random part blocked; (cell, token).
+        """
+        context = ((), *setting.contexts)[number]
+        progress(number / (draws + 1), f"The prompt with another context, {number} of {draws}")
+        changes = [PromptChange()]
+        if subject is not None:
+            changes.append(blocking.change(present(asked, subject, context)))
+            changes += [blocking.change([part]) for part in parts * (1 <= number <= _PARTS_IN)]
+        ids = PromptChange(context).ids(asked.ids)
+        return read_answer(model, ids, answer, changes).logp.numpy().astype(float)
+
+    cells = [read(number) for number in range(draws + 1)]
+    blocked = [each[1] if subject is not None else np.full(n, np.nan) for each in cells]
+    of_parts = [each[0] - row for each in cells[1 : 1 + _PARTS_IN] for row in each[2:]]
     absent = np.full(n, np.nan)
     return Cells(
-        given=absent if setting.is_alone else given,
+        given=absent if setting.is_alone else cells[0][0],
         given_blocked=absent if setting.is_alone else blocked[0],
-        neutral=neutral,
-        neutral_blocked=blocked[1:],
-        of_parts=(neutral[: len(of_parts), None] - of_parts).reshape(-1, n),
+        neutral=np.array([each[0] for each in cells[1:]]),
+        neutral_blocked=np.array(blocked[1:]),
+        of_parts=np.array(of_parts).reshape(-1, n),
     )

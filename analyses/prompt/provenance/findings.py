@@ -85,8 +85,8 @@ def _effect(each: Effect, subject: QuestionSubject | None) -> Finding:
     span = f"{each.nats:+.1f} nats, 95 % {each.low:+.1f} to {each.high:+.1f}{chance}"
     if each.source == PROMPT:
         says = (
-            f"From the prompt: with its context the answer is {_times(each.nats)} as with neutral"
-            f" text in its place ({span})."
+            f"From the prompt: with its context the answer is {_times(each.nats)} with neutral text"
+            f" in its place ({span})."
         )
     elif each.source == WEIGHTS and subject is None:
         says = (
@@ -97,12 +97,12 @@ def _effect(each: Effect, subject: QuestionSubject | None) -> Finding:
         assert subject is not None
         says = (
             f"From the weights: if it sees {quoted(subject.text)} in the question, the answer is"
-            f" {_times(each.nats)} as if it does not ({span})."
+            f" {_times(each.nats)} if it does not ({span})."
         )
     else:
         says = (
             "Through the state: with the recurrent states kept the answer is"
-            f" {_times(each.nats)} as with states wiped before the question ({span})."
+            f" {_times(each.nats)} with states wiped before the question ({span})."
         )
     interval = None if np.isnan(each.low) else (each.low, each.high)
     return Finding(each.source, each.nats, says, unit="nats", interval=interval)
@@ -111,11 +111,13 @@ def _effect(each: Effect, subject: QuestionSubject | None) -> Finding:
 def _times(nats: float) -> str:
     """ "about 1,600 times as likely": what nats come to."""
     if abs(nats) < _ALIKE:
-        return "about as likely"
+        return "about as likely as"
     times = float(np.exp(min(abs(nats), _MOST)))
     size = f"{times:.1f}" if times < 10 else f"{float(f'{times:.1e}'):,.0f}"
     more = "more than " if abs(nats) > _MOST else "about "
-    return f"{more}{size} times {'as' if nats > 0 else 'less'} likely"
+    return (
+        f"{more}{size} times {'as' if nats > 0 else 'less'} likely {'as' if nats > 0 else 'than'}"
+    )
 
 
 def _share(p: float) -> str:
@@ -208,7 +210,7 @@ def add_closed_book(result: Result) -> None:
     table = result.tables["closed_book"]
     same, n = int(table["same"].sum()), len(table)
     p = float(table["probability"].mean())
-    says = f"PromptParts without the context, the model gives this answer in {same} of {n} wordings"
+    says = f"Asked without the context, the model gives this answer in {same} of {n} wordings"
     says += f" (mean probability {_share(p)})."
     if same < n:
         other = table.loc[~table["same"], "said"].iloc[0]

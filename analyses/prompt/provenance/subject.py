@@ -67,25 +67,20 @@ class Blocking:
         """
         return cls(asked, unavailable_reason(model) is None, neutral)
 
-    def change(
-        self, spans: Sequence[Range], replaced: tuple[tuple[int, tuple[int, ...]], ...] = ()
-    ) -> PromptChange:
+    def change(self, spans: Sequence[Range]) -> PromptChange:
         """The prompt with these spans blocked: hidden, or where nothing can be hidden replaced.
 
         One in the question is hidden from all that follows it; one in the context from the
         question on, so that the context is read as it is.
-
-        Args:
-            replaced: what is replaced besides.
         """
         asked = self.asked
         if self.hides:
             hidden = tuple(
                 Hidden(start, stop, max(stop, asked.question[0])) for start, stop in spans
             )
-            return PromptChange(replaced, hidden)
+            return PromptChange(hidden=hidden)
         new = tuple((start, self.neutral[: stop - start]) for start, stop in spans)
-        return PromptChange((*replaced, *new))
+        return PromptChange(new)
 
 
 def marked(asked: PromptParts, words: str) -> QuestionSubject:
@@ -147,17 +142,15 @@ def find(
     if not spans:
         return None
     every = {span: asked.mentions(_text(asked, span)) or [span] for span in spans}
-    changes = [
-        change
-        for context in contexts
-        for change in (
-            PromptChange(context),
-            *(blocking.change(_mentioned(asked, every[span], context), context) for span in spans),
-        )
-    ]
-    total = read_answer(model, asked.ids, answer, changes, progress).total.numpy()
-    by_context = total.reshape(len(contexts), 1 + len(spans))
-    cost = (by_context[:, :1] - by_context[:, 1:]).mean(0)
+    costs = []
+    for n, context in enumerate(contexts):
+        changes = [PromptChange()]
+        changes += [blocking.change(_mentioned(asked, every[span], context)) for span in spans]
+        ids = PromptChange(context).ids(asked.ids)
+        part = progress.subprogress(n / len(contexts), (n + 1) / len(contexts))
+        total = read_answer(model, ids, answer, changes, part).total.numpy()
+        costs.append(total[0] - total[1:])
+    cost = np.mean(costs, axis=0)
     best = _best(cost, spans, [_is_name(_text(asked, span)) for span in spans])
     words = _text(asked, spans[best])
     return QuestionSubject(words, tuple(every[spans[best]]), False, float(cost[best]))
