@@ -48,12 +48,14 @@ def _folds(way: str, criterion: str, title: str, ylabel: str) -> v.ViewPart:
 def _reaches(table: str, method: str) -> list[v.ViewPart]:
     """What the parts on facts show, of one method."""
     return [
-        v.chart("matrix", lambda run: sel.reach(run, table), "facts", "training", "percent",
-                longest=40, title="Forgotten, of the way to chance", unit="%", top=100.0),
-        v.chart("curves", lambda run: sel.answer_probes(run, method), "layer", "accuracy", "model",
-                percent=True, level={"chance": 0.5}, xlabel="layer",
-                ylabel="right answer above a wrong one (%)",
-                title="A linear probe of the answers, mean of the relations"),
+        v.row(
+            v.chart("matrix", lambda run: sel.reach(run, table), "facts", "training", "percent",
+                    longest=40, title="Forgotten, of the way to chance", unit="%", top=100.0),
+            v.chart("curves", lambda run: sel.answer_probes(run, method), "layer", "accuracy",
+                    "model", percent=True, level={"chance": 0.5}, xlabel="layer",
+                    ylabel="right above wrong (%)", title="A linear probe of the answers, mean"),
+            widths=(560, 600),
+        ),
         v.finding("answers_inside", small=True),
         v.table(table, "Questions right before and after"),
         v.table(lambda run: sel.of_method(run, "erased", method), "What it took, and what else"
