@@ -100,10 +100,16 @@ def _kind(kind: object) -> str:
     return words[str(kind)]
 
 
+def in_order(table: pd.DataFrame) -> pd.DataFrame:
+    """Factors by their share of the variance, the largest first, all else last."""
+    known = table.dropna(subset="share").assign(rest=table["factor"] == REST)
+    return known.sort_values(["rest", "share"], ascending=[True, False]).drop(columns="rest")
+
+
 def _add_matters(result: Result, name: str, where: str) -> None:
     """What explains most of how likely the answer is."""
     table = result.tables[name]
-    known = table.dropna(subset="share").sort_values("share", ascending=False)
+    known = in_order(table)
     if known.empty:
         return
     spoken = [f"{FACTOR_WORDS[row.factor]} {percent(row.share)}" for row in known.itertuples()]

@@ -11,7 +11,7 @@ from analyses.context.context_recall.constants import (
     RANDOM,
     THRESHOLD,
 )
-from analyses.context.context_recall.findings import FACTOR_WORDS, task_name
+from analyses.context.context_recall.findings import FACTOR_WORDS, in_order, task_name
 from workbench.wording import percent, quoted
 
 if TYPE_CHECKING:
@@ -69,7 +69,7 @@ def factors(table: str) -> Callable[[Result], pd.DataFrame]:
     """Shares of the variance, the largest first, in words."""
 
     def rows(run: Result) -> pd.DataFrame:
-        found = run.tables[table].dropna(subset="share").sort_values("share", ascending=False)
+        found = in_order(run.tables[table])
         words = [FACTOR_WORDS[name] for name in found["factor"]]
         return found.assign(what=words, of="explained", mean=100 * found["share"],
                             low=100 * found["low"], high=100 * found["high"])  # fmt: skip

@@ -22,6 +22,7 @@ from workbench.result import Result
 _CONDITION_HUES = dict(
     zip(CONDITIONS, (colour.MEMORY, colour.FUNCTION, colour.CONTEXT, colour.OTHER), strict=True)
 )
+_SET_NAMES = {RETRIEVAL: "retrieval", INDUCTION: "induction", RANDOM: "random"}
 _SET_HUES = {RETRIEVAL: colour.MEMORY, INDUCTION: colour.FUNCTION, RANDOM: colour.OTHER}
 _CONTROLLED = {"likeliest": colour.MEMORY, "said": colour.FUNCTION}
 _COMPETED = {"right": colour.MEMORY, "partners": colour.OTHER}
@@ -49,6 +50,7 @@ def _lost(task: str) -> v.ViewPart:
         return sel.without_heads(run, task) if here else None
 
     return v.chart("curves", rows, "count", "rate", "off", percent=True, hues=_SET_HUES,
+                   names=_SET_NAMES,
                    interval=("low", "high"), xlabel="heads switched off", ylabel="right (%)",
                    title=task.capitalize())  # fmt: skip
 
@@ -128,9 +130,9 @@ VIEWS = [
         v.finding("heads"),
         v.says(schema.HEADS),
         v.heads("heads", {
-            "retrieval": v.Scale("Retrieval", "share of answers", "", "more often"),
+            "retrieval": v.Scale("Retrieval", "share of answers", "", "more"),
             "induction": v.Scale("Induction", "attention", "", "more"),
-            "causal": v.Scale("Causal", "nats", "helps others", "answer loses"),
+            "causal": v.Scale("Causal", "nats", "", "loses"),
         }, marks=sel.roles,
             describe="retrieval {retrieval:.0%} (other facts {held_out:.0%}, another fact asked"
             " {other:.0%}); attention {attention:.2f}; induction {induction:.2f}; the answer loses"
