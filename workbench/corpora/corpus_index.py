@@ -134,12 +134,18 @@ class CorpusIndex:
         """
         check_unicode(text)
         data = text.encode()
+        self.expect_many()
         lengths = [self.longest_at(data, start) for start in range(len(data))]
         counts = [
             self.count(data[start : start + length]) if length else 0
             for start, length in enumerate(lengths)
         ]
         return np.array(lengths, np.int64), np.array(counts, np.int64)
+
+    def expect_many(self) -> None:
+        """Say that many searches follow, so that a cold index is read in larger pieces."""
+        for shard in self._shards:
+            shard.expect_many()
 
     def longest_at(self, data: bytes, start: int) -> int:
         """Bytes of the longest match that begins at a byte of a text as UTF-8."""

@@ -95,6 +95,7 @@ def _longest_between(
     index: CorpusIndex, data: bytes, places: Sequence[int]
 ) -> list[tuple[int, int]]:
     """(first, last) cut of every maximal match between cuts, in order."""
+    index.expect_many()
     spans: list[tuple[int, int]] = []
     ends = np.asarray(places)
     reached = 0

@@ -11,6 +11,7 @@ from workbench.corpora.manifest import GUIDE_EVERY, GUIDE_WIDTH, ShardFiles, dam
 
 _FIRST = 32  # bytes compared at once at first; each further part is twice as long
 _WIDEST = 1 << 16
+_ADVICE = hasattr(mmap, "MADV_RANDOM")  # not on Windows
 
 
 class SuffixShard:
@@ -30,6 +31,14 @@ class SuffixShard:
         self._places = _numbers(folder / "places.bin", "q")
         self._labels = _mapped(folder / "labels.bin")
         self._label_ends = _numbers(folder / "label_ends.bin", "q")
+
+    def expect_many(self) -> None:
+        """Let the system read on in the text from now on: of many searches, the later ones need
+        what lies behind the places of the earlier ones.
+        """
+        if _ADVICE:
+            self._guide.madvise(mmap.MADV_WILLNEED)
+            self._text.madvise(mmap.MADV_NORMAL)
 
     def matches(self, pattern: bytes) -> tuple[int, int]:
         """The range of the suffixes that begin with a pattern; empty where none does."""
@@ -142,7 +151,7 @@ class SuffixShard:
 def _mapped(file: Path) -> mmap.mmap:
     with file.open("rb") as stream:
         mapped = mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ)
-    if hasattr(mmap, "MADV_RANDOM"):  # not on Windows
+    if _ADVICE:
         # A search jumps: to read on after each jump, up to megabytes, took thirty times as long.
         mapped.madvise(mmap.MADV_RANDOM)
     return mapped
