@@ -180,11 +180,12 @@ def _to_chance(result: Result) -> Measured:
 def _spreads(result: Result) -> Measured:
     """Whether forgetting reaches facts of the relation that were not trained on."""
     rows = _reached(result, c.SPREADING, HELD_OUT)
+    gone = [f"{100 * row.forgotten:.0f} %".replace("-", "−") for row in rows.itertuples()]
     said = ", ".join(
-        f"{row.task} {100 * row.forgotten:.0f} % of the way" for row in rows.itertuples()
+        f"{task} {each} of the way" for task, each in zip(rows["task"], gone, strict=True)
     )
     told = [sign(row.low, row.high) for row in rows.itertuples()]
-    return Measured(said.replace("-", "−"), verdict_of(told), _QUESTIONS)
+    return Measured(said, verdict_of(told), _QUESTIONS)
 
 
 def _probes_solve(result: Result) -> Measured:

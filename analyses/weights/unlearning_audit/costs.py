@@ -29,7 +29,7 @@ _QUESTIONS, _ANSWERING = 50, 400  # asked, and passes in which they are answered
 _PATCHED = 8  # passages that are read once a layer
 _SEARCH = Cost(3 * 60 * 100 * 20, 3 * 60 * 2)  # the shortest prompts of three passages
 _CANDIDATES, _FACTS, _QUESTION = 120, 40, 12  # facts asked, and taken; tokens of a question
-_TAKEN_FACTS = 40  # steps until answers are guesses, at all rates that are tried
+_TAKEN_FACTS = 20  # steps until answers are guesses, at all rates that are tried
 
 
 def cost(model: InstrumentedModel, params: Params) -> dict[str, Cost]:

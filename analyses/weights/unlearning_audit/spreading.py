@@ -102,6 +102,7 @@ def spread(
         found.add(after, about | {"model": title}, log)
         found.add(null, about | {"model": RANDOM}, _NOTHING)
         found.into(result)
+        part.checkpoint(result)
 
 
 @dataclass(frozen=True)
