@@ -25,6 +25,8 @@ _TRIED = 2  # contexts in which a subject is looked for
 _WORDINGS = 4
 _ANSWER = 3  # tokens of the model's own answer: its first clause
 _CHARACTERS = 4  # of a token
+_NOISES = 3  # draws of noise
+_UNEMBEDDING = 0.3  # of a token's work, about
 _MORE = 4  # tokens said beyond an answer
 
 
@@ -61,5 +63,7 @@ def cost(model: InstrumentedModel, params: Params) -> dict[str, Cost]:
     found["closed-book"] = Cost(
         _WORDINGS * (2 * tail + answer), passes=_WORDINGS * (2 + answer + _MORE)
     )
+    variants = _NOISES * model.n_layers * tail
+    found["trace"] = Cost(variants * (tail / 4 + _UNEMBEDDING) + _NOISES * tail * tail, passes=20)
     found["recited"] = Cost(n + answer, passes=2, seconds=1.0)
     return found

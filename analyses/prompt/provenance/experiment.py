@@ -8,6 +8,7 @@ import numpy as np
 
 from analyses.prompt.provenance import (
     design,
+    fact_trace,
     findings,
     head_groups,
     question_alone,
@@ -91,6 +92,12 @@ def run(model: InstrumentedModel, params: Params, progress: Progress) -> Result:
         findings.add_closed_book(result)
     if "recited" in parts:
         _look_up(result, model, params, asked, answer, left["recited"])
+    if "trace" in parts and found is not None:
+        array, clean, noisy = fact_trace.trace_question(
+            model, asked, found, answer, params.seed, left["trace"]
+        )
+        result.arrays["trace"] = array
+        findings.add_trace(result, clean, noisy)
     progress(1.0, "Done")
     return result
 

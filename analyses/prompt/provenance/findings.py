@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from analyses.prompt.provenance.prompt_parts import PromptParts
     from analyses.prompt.provenance.subject import QuestionSubject
 
+_TRACED = 0.02  # of probability, that the noise takes at least
 _SHORT = 20  # tokens, below which an answer says little of reciting
 _ALIKE, _MOST = 0.1, 13.8  # nats: as good as no difference; a million times
 _FROM = {
@@ -82,7 +83,7 @@ def _the(source: str) -> str:
 def _effect(each: Effect, subject: QuestionSubject | None) -> Finding:
     """What one source gives, beside its null."""
     chance = "" if np.isnan(each.null) else f"; by chance at most {each.null:+.1f}"
-    span = f"{each.nats:+.1f} nats, 95 % {each.low:+.1f} to {each.high:+.1f}{chance}"
+    span = f"{each.nats:+.1f} nats, 95\u00a0% {each.low:+.1f} to {each.high:+.1f}{chance}"
     if each.source == PROMPT:
         says = (
             f"From the prompt: with its context the answer is {_times(each.nats)} with neutral text"
@@ -121,7 +122,9 @@ def _times(nats: float) -> str:
 
 
 def _share(p: float) -> str:
-    return "less than 0.1 %" if p < 0.001 else percent(p) if p >= 0.1 else f"{100 * p:.1f} %"
+    return (
+        "less than 0.1\u00a0%" if p < 0.001 else percent(p) if p >= 0.1 else f"{100 * p:.1f}\u00a0%"
+    )
 
 
 def add_sentences(result: Result, without: str, words: str) -> None:
@@ -247,3 +250,24 @@ def add_spans(result: Result, words: str) -> None:
         f" {first['place']}.",
         unit="spans",
     ))  # fmt: skip
+
+
+def add_trace(result: Result, clean: float, noisy: float) -> None:
+    """Where what the noise took comes back, in the question alone."""
+    values = result.arrays["trace"]
+    best = values.isel(layer=slice(1, None)).max(("layer", "pos"))
+    says = (
+        f"Asked alone, the answer's first token has a probability of {_share(clean)}; with noise on"
+        f" the subject, {_share(noisy)}."
+    )
+    if clean - noisy < _TRACED:
+        says += " There is too little to trace: the weights alone do not give this answer."
+        result.add(Finding("trace", clean - noisy, says, unit="probability"))
+        return
+    inside = values.isel(layer=slice(1, None), pos=slice(0, -1))
+    at = inside.where(inside == inside.max(), drop=True).isel(layer=0, pos=0)
+    says += (
+        f" Of single states before the last token, {quoted(str(at['token'].item()))} at layer"
+        f" {int(at['layer'])} brings back most: {float(at):.0f} points of probability."
+    )
+    result.add(Finding("trace", float(best) / 100, says, unit="probability"))

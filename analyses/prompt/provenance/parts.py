@@ -9,7 +9,7 @@ from workbench.parts import Part
 if TYPE_CHECKING:
     from hooks.model import InstrumentedModel
 
-Name = Literal["split", "sentences", "tokens", "heads", "closed-book", "recited"]
+Name = Literal["split", "sentences", "tokens", "heads", "closed-book", "recited", "trace"]
 
 
 def no_heads(model: InstrumentedModel) -> str | None:
@@ -58,6 +58,13 @@ PARTS = [
         "Recited",
         "How surely the answer is said word for word, and where it stands in a corpus.",
         views=["Recited"],
+    ),
+    Part(
+        "trace",
+        "Where the weights reach it",
+        "At which token and layer the question alone carries its answer (causal tracing).",
+        stands_on=["split"],
+        views=["Trace"],
     ),
 ]
 DEFAULT: list[Name] = ["split", "sentences", "tokens", "heads", "closed-book", "recited"]

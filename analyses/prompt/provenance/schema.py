@@ -1,5 +1,6 @@
 """What the tables and findings of a run mean."""
 
+from workbench.schema import ArraySchema as A
 from workbench.schema import Column as C
 from workbench.schema import FindingSchema as F
 from workbench.schema import Schema, TableSchema
@@ -30,6 +31,11 @@ RECITED = (
     "A text that is recited is said word for word by greedy decoding and surprises the model far"
     " less than counts of its tokens or a compressor would expect. Spans are the longest parts of"
     " question and answer that stand in the corpus word for word and reach into the answer."
+)
+TRACED = (
+    "The question alone: its subject's embeddings get noise, then the state of one token as it"
+    " enters one layer gets its clean value back (mean of three draws). The first layer of the"
+    " subject and the last layer of the last token always bring everything back, and say nothing."
 )
 CLOSED = "The question is asked alone, in several wordings, with greedy decoding."
 
@@ -131,8 +137,13 @@ SCHEMA = Schema(
             C("same", "Whether that begins with the answer.", title="same answer"),
         ]),
     ],
+    arrays=[
+        A("trace", "Points of probability of the answer's first token that come back when one state"
+          " of the question alone gets its clean value back.", ("layer", "pos")),
+    ],
     findings=[
         F("recited", "Share of the answer that greedy decoding says in a row"),
+        F("trace", "What a single state brings back, at most"),
         F("corpus", "Spans of the answer that stand in the corpus"),
         F("verdict", "Where the answer came from (1 for a source, 0 for none)"),
         F("prompt", "What the context gives"),

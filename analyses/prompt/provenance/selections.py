@@ -131,6 +131,29 @@ def no_corpus(run: Result) -> str | None:
     if "spans" in run.tables:
         return None
     return (
-        "No corpus was named. With one (`corpus`: an index, a folder of texts, or an organism) the"
-        " places where the answer stands are shown here."
+        "No corpus was named. With one (the parameter corpus: an index, a folder of texts, or an"
+        " organism) the places where the answer stands are shown here."
     )
+
+
+def trace_words(run: Result) -> list[str]:
+    """Tokens of the question that was traced."""
+    return [str(token) for token in run.arrays["trace"]["token"].values]
+
+
+def trace_pos(run: Result, pick: Pick) -> int:
+    """The chosen token of the question; its last where none is chosen."""
+    n, chosen = run.arrays["trace"].sizes["pos"], pick.selection.pos
+    return chosen if chosen is not None and 0 <= chosen < n else n - 1
+
+
+def trace_layer(run: Result, pick: Pick) -> int:
+    """The chosen layer; the middle one where none is chosen."""
+    n, chosen = run.arrays["trace"].sizes["layer"], pick.selection.layer
+    return chosen if chosen is not None and 0 <= chosen < n else n // 2
+
+
+def trace_along(run: Result, pick: Pick) -> pd.DataFrame:
+    """What comes back at the chosen token, by layer."""
+    values = run.arrays["trace"].isel(pos=pick.pos)
+    return values.to_dataframe("back").reset_index()[["layer", "back"]]

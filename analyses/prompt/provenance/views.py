@@ -61,6 +61,15 @@ def _tokens(run: Result, column: str, title: str) -> v.Clicks:
     return v.Clicks(strip, len(words))
 
 
+def _trace(run: Result, pick: v.Pick) -> v.Clicks:
+    words = sel.trace_words(run)
+    table = draw.effect_table(
+        run.arrays["trace"].drop_vars("token"), words, (pick.layer, pick.pos), signed=True,
+        caption="What comes back", unit="points",
+    )  # fmt: skip
+    return v.Clicks(table, len(words))
+
+
 def _places(run: Result) -> list[Markup]:
     """Documents around the rarest spans, each with the span marked in its context."""
     shown = Markup('<p class="wb-said-text">… {}<strong>{}</strong>{} …</p>')
@@ -142,4 +151,16 @@ VIEWS = [
         v.table("spans", "All places that are shown"),
         v.table("surprise"),
     ]),
+    v.View("Trace", needs="trace", parts=[
+        v.finding("trace"),
+        v.says(schema.TRACED),
+        v.row(
+            v.on(["layer", "pos"], _trace),
+            v.on("pos", lambda run, pick: v.picture(
+                "lines", frame=sel.trace_along(run, pick), x="layer",
+                series={"back": ("this token", colour.BLUE_STROKE)}, ylabel="points that come back",
+                title=f"“{sel.trace_words(run)[pick.pos].strip()}”, by layer")),
+            widths=(420, 420),
+        ),
+    ], first={"pos": sel.trace_pos, "layer": sel.trace_layer}),
 ]  # fmt: skip

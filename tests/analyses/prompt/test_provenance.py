@@ -22,6 +22,7 @@ from tests.helpers.tiny import tiny_llama, tiny_tokenizer
 from workbench.errors import BadInput
 from workbench.models.conversation import has_template
 from workbench.progress import Progress
+from workbench.views import bound
 
 CONFLICT = "The capital of {0} is {1} . Question : Answer : The capital of {0} is"
 CLOSED = "The capital of {0} is"
@@ -238,3 +239,24 @@ def test_surprise_is_that_of_the_model(tiny):
 )
 def test_the_longest_run(greedy, run_):
     assert recited.longest_run(np.array(greedy, bool)) == run_
+
+
+def test_the_question_alone_is_traced(planted):
+    prompt = CONFLICT.format(SUBJECTS[0], ANSWERS[0])
+    result = run(planted, prompt=prompt, parts=["trace"], length=1, subject=SUBJECTS[0])
+    trace = result.arrays["trace"]
+    subject_at = [n for n, word in enumerate(trace["token"].values) if SUBJECTS[0] in str(word)]
+    # The memory head of the last layer looks at the subject itself, so its state brings all back.
+    back = float(trace.sel(layer=1, pos=subject_at[-1]))
+    assert back > 20
+    others = trace.sel(layer=1).drop_sel(pos=[*subject_at, trace.sizes["pos"] - 1])
+    assert float(others.max()) < 5
+    assert 100 * result.findings["trace"].value == pytest.approx(back, rel=0.01)
+
+
+def test_every_view_is_drawn(tiny):
+    every = [part.name for part in PARTS]
+    prompt = "The dog is old. The cat is new. Where is Ann? Ann is"
+    result = run(tiny, prompt=prompt, length=2, draws=3, parts=every)
+    drawn = bound(provenance.VIEWS, result, provenance.SCHEMA)
+    assert list(drawn) == [view.title for view in provenance.VIEWS]

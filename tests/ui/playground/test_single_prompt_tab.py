@@ -81,3 +81,24 @@ def test_a_prompt_is_looked_at_and_its_run_opens_below(browser: Any, address: st
     page.locator("#trace-prompt textarea").fill("word " * 400)
     page.locator("#trace-run").click()
     page.locator("#trace-job", has_text="at most 256").wait_for()
+
+
+@pytest.mark.browser
+def test_where_an_answer_came_from_is_the_tab_that_opens(browser: Any, address: str) -> None:
+    page = browser.new_page(viewport={"width": 1440, "height": 1400})
+    page.set_default_timeout(WAIT)
+    page.goto(f"{address}/playground/")
+    page.locator(".status:not(.busy)").wait_for()
+    tab = page.get_by_role("tab", name="Where from?")
+    assert tab.get_attribute("aria-selected") == "true"
+    page.locator("#from-prompt textarea").fill(f"Ann is in Rome. {HOSTILE} Where is Ann? Ann is in")
+    page.locator("#from-subject textarea, #from-subject input").first.fill("Ann")
+    page.locator("#from-run").click()
+    frame = page.frame_locator("#from-explorer iframe")
+    frame.get_by_text("Sentences", exact=True).first.click()
+    frame.get_by_text("The answer rests most on").first.wait_for()
+    assert page.frames[-1].evaluate("window.hacked") is None
+
+    page.locator("#from-subject textarea, #from-subject input").first.fill("Bo")
+    page.locator("#from-run").click()
+    page.locator("#from-job", has_text="does not stand in the question").wait_for()
