@@ -149,6 +149,16 @@ RUNS: dict[str, tuple[str, str, dict[str, Any]]] = {
         {"parts": ["reading", "pairs", "interference", "router"]},
     ),
     "what-is-left-after-forgetting": ("organism/planted", "unlearning-audit", {}),
+    "forgetting-facts-by-random-labels": (
+        "smollm2-135m",
+        "unlearning-audit",
+        {"parts": ["spreading"], "relations": "capital, us-city-state"},
+    ),
+    "what-the-cache-must-keep": (
+        "smollm2-135m",
+        "kv-memory",
+        {"contexts": 6, "length": 400, "questions": 2},
+    ),
     "one-head-off": ("smollm2-135m", "intervention", {"heads": ["L23H4"]}),
     "inside-one-prompt": ("smollm2-135m", "inside", {}),
 }

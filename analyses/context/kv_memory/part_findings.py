@@ -134,8 +134,8 @@ def add_blocks(result: Result, measures: BlockMeasures) -> None:
     rate = rate_of(lookups)
     best = result.tables["fetched"].sort_values("hit", kind="stable").iloc[-1]
     says = (
-        f"Each layer fetches the block with the answer for {percent(mean)} of the questions (95 %:"
-        f" {percent_span(low, high)}; drawing blocks would give {percent(chance)}), layer"
+        f"A layer fetches the block with the answer for {percent(mean)} of the questions on average"
+        f" (95 %: {percent_span(low, high)}; drawing blocks would give {percent(chance)}), layer"
         f" {best['layer']:.0f} most often, {percent(best['hit'])}. What is seen then,"
         f" {percent(float(lookups['seen'].mean()))} of the text, answers {percent(rate['rate'])};"
         f" look-up scores and true attention to the blocks agree by a rank correlation of"
