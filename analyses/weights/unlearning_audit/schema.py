@@ -190,6 +190,7 @@ SCHEMA = Schema(
         F("put_back", "What a layer of the original brings back", "points of first choice"),
         F("prompts", "What other prompts bring out", "points of first choice"),
         F("spread", "How far forgetting facts spreads", "percent"),
+        F("spread_beside", "What was trained on, and other relations", "percent"),
         F("concept", "A concept erased", "percent right"),
         F("answers_inside", "What a probe still tells of answers", "percent"),
         F("too_few_facts", "Too few facts are known", "relations"),

@@ -64,7 +64,9 @@ def _reaches(table: str, method: str) -> list[v.ViewPart]:
 
 
 ANSWER = v.Answer(
-    ("verdict", "left", "utility", "spread", "concept"), picture=("Audit", 0), beside=("noise",)
+    ("verdict", "left", "utility", "spread", "concept"),
+    picture=("Audit", 0),
+    beside=("noise", "spread_beside"),
 )
 VIEWS = [
     v.View("Audit", needs="audit", parts=[
@@ -167,7 +169,7 @@ VIEWS = [
         v.table("shortest", "Searched prompts"),
     ]),
     v.View("Spreading", needs=c.SPREADING,
-           parts=[v.finding("spread"), *_reaches(c.SPREADING, LABELS)]),
+           parts=[v.finding("spread", "spread_beside"), *_reaches(c.SPREADING, LABELS)]),
     v.View("Concept", needs=c.CONCEPT, parts=[v.finding("concept"), *_reaches(c.CONCEPT, ELM)]),
     claim_views.view(claims.CLAIMS, claims.ABOUT),
 ]  # fmt: skip

@@ -167,7 +167,7 @@ def test_a_run_of_facts_needs_no_passages(run):
         assert set(table["task"]) == {"capital", "language"}
         assert set(table["group"]) == set(GROUPS)
         assert c.RANDOM in set(table["model"])
-    assert {"spread", "concept", "answers_inside", "claims"} <= set(run.findings)
+    assert {"spread", "spread_beside", "concept", "answers_inside", "claims"} <= set(run.findings)
     assert set(run.tables["answer_probes"]["model"]) == {c.ORIGINAL, "ELM", LABELS}
     groups = run.tables["facts"].groupby(["method", "task", "model"])["group"].value_counts()
     assert set(groups) == {4}
