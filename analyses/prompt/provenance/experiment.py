@@ -51,6 +51,7 @@ def run(model: InstrumentedModel, params: Params, progress: Progress) -> Result:
     parts = running(PARTS, params)
     planned = of_parts({name: {name: each} for name, each in cost(model, params).items()}, parts)
     left = stages(progress, model, planned)
+    known_heads = head_groups.heads_of_run(model, params.run) if params.run.strip() else {}
     asked = take_apart(model, params.prompt, params.question, chat=params.chat)
     progress(0.0, "The model's answer")
     answer, said = answer_tokens(model, asked, params.answer, params.length)
@@ -82,8 +83,9 @@ def run(model: InstrumentedModel, params: Params, progress: Progress) -> Result:
         )
         result.tables["heads"] = table
         result.tables["groups"] = head_groups.switch_off(
-            model, asked, answer, table, params.seed, left["heads"].subprogress(0.5, 1)
-        )
+            model, asked, answer, table, known_heads, params.seed,
+            left["heads"].subprogress(0.5, 1),
+        )  # fmt: skip
         findings.add_heads(result)
     if "closed-book" in parts:
         result.tables["closed_book"] = question_alone.closed_book_table(

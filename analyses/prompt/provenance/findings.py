@@ -27,6 +27,10 @@ if TYPE_CHECKING:
 _TRACED = 0.02  # of probability, that the noise takes at least
 _SHORT = 20  # tokens, below which an answer says little of reciting
 _ALIKE, _MOST = 0.1, 13.8  # nats: as good as no difference; a million times
+_LOOK = {
+    PROMPT: "heads that look at the context",
+    WEIGHTS: "heads that look at the subject",
+}
 _FROM = {
     PROMPT: "came from the prompt",
     WEIGHTS: "came from the weights",
@@ -190,20 +194,18 @@ def add_heads(result: Result) -> None:
     """What the groups of heads do, beside random ones."""
     table = result.tables["groups"]
     whole = float(table.loc[table["group"] == "none", "logp"].iloc[0])
-    for name in (PROMPT, WEIGHTS):
+    for number, name in enumerate(table.loc[~table["group"].isin(["none", RANDOM]), "group"]):
         rows = table[table["group"] == name]
-        if not len(rows):
-            continue
         lost = whole - float(rows["logp"].iloc[0])
         drawn = whole - table.loc[(table["group"] == RANDOM) & (table["of"] == name), "logp"]
         heads = str(rows["heads"].iloc[0]).split()
-        reads = "the context" if name == PROMPT else "the subject"
+        which = _LOOK.get(name, str(name))
         beside = f"; as many random heads {drawn.min():.1f} to {drawn.max():.1f}" * bool(len(drawn))
         shown = ", ".join(heads[:4]) + (" …" if len(heads) > 4 else "")
         result.add(Finding(
-            f"{name}_heads", lost,
-            f"{len(heads)} heads that look at {reads} ({shown}) cost the answer {lost:.1f} nats"
-            f" when they are off at the end{beside}.",
+            f"{name}_heads" if name in _LOOK else f"found_heads_{number}", lost,
+            f"{len(heads)} {which} ({shown}) cost the answer {lost:.1f} nats when they are off at"
+            f" the end{beside}.",
             unit="nats",
         ))  # fmt: skip
 

@@ -5,7 +5,7 @@ there, and those that look at the context or at the subject switched off togethe
 from __future__ import annotations
 
 import random
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -16,6 +16,8 @@ from analyses.prompt.provenance.constants import GROUP, PROMPT, RANDOM, RANDOM_G
 from analyses.prompt.provenance.prompt_parts import PromptParts, Range
 from analyses.prompt.provenance.subject import QuestionSubject
 from hooks.prefix_cache import PrefixCache, PrefixState, step
+from workbench import registry, runs
+from workbench.errors import BadInput
 from workbench.heads import head_name
 
 if TYPE_CHECKING:
@@ -89,6 +91,7 @@ def switch_off(
     asked: PromptParts,
     answer: Sequence[int],
     table: pd.DataFrame,
+    found_before: Mapping[str, Sequence[Head]],
     seed: int,
     progress: Progress,
 ) -> pd.DataFrame:
@@ -96,6 +99,7 @@ def switch_off(
 
     Args:
         table: of all heads, see `head_table`.
+        found_before: further groups, by what they are called.
 
     Returns:
         A row for each group and each random draw: `group`, `of` (the group that a random draw is
@@ -107,9 +111,9 @@ def switch_off(
     every = [(int(row.layer), int(row.head)) for row in table.itertuples()]
     rng = random.Random(seed)
     rows = [("none", "none", "", _logp(model, prefix, asked, answer, []))]
-    named = {name: heads for name, heads in groups(table).items() if heads}
+    named = {name: heads for name, heads in {**groups(table), **found_before}.items() if heads}
     for n, (name, heads) in enumerate(named.items()):
-        progress(n / max(1, len(named)), f"Heads that read the {name} off, and random ones")
+        progress(n / max(1, len(named)), "Groups of heads off, and random ones")
         rows.append((name, name, _names(heads), _logp(model, prefix, asked, answer, heads)))
         others = [head for head in every if head not in heads]
         for _ in range(RANDOM_GROUPS if len(others) >= len(heads) else 0):
@@ -117,6 +121,33 @@ def switch_off(
             logp = _logp(model, prefix, asked, answer, drawn)
             rows.append((RANDOM, name, _names(drawn), logp))
     return pd.DataFrame(rows, columns=["group", "of", "heads", "logp"])
+
+
+def heads_of_run(model: InstrumentedModel, ref: str) -> dict[str, list[Head]]:
+    """What a finished run found heads of this model to be for, by the words of a person.
+
+    Raises:
+        NotFound, BadRun: no such run, or one that cannot be read.
+        BadInput: it was made with other weights, or found no heads.
+    """
+    run = runs.open_run(ref)
+    if run.provenance.model.get("weight_hash") != model.card.weight_hash:
+        raise BadInput(
+            f"The run {ref!r} was made with {run.provenance.model.get('name', 'another model')}, or"
+            " other weights of it.",
+            f"a run of {model.card.name}",
+            "Choose another, or leave it out.",
+        )
+    says = registry.get(run.analysis).playground
+    found = says.heads(run)
+    named = {f"{role.head}s of {ref}": list(found.get(role.name, ())) for role in says.roles}
+    if not any(named.values()):
+        raise BadInput(
+            f"The run {ref!r} names no heads.",
+            "a run of knowledge-conflict, or of another analysis that finds what heads are for",
+            "Choose another, or leave it out.",
+        )
+    return named
 
 
 def _names(heads: Sequence[Head]) -> str:

@@ -60,6 +60,12 @@ class Params(BaseModel, frozen=True, extra="forbid"):
         " texts (a folder, a file, an organism) that are indexed first",
         max_length=2000,
     )
+    run: str = Field(
+        "",
+        description="A finished knowledge-conflict run of this model (id or folder): its memory"
+        " heads and context heads are switched off as well",
+        max_length=2000,
+    )
     draws: int = Field(
         0,
         ge=0,

@@ -105,7 +105,7 @@ SCHEMA = Schema(
         ]),
         TableSchema("groups", "Heads switched off together.", [
             C("group", "`prompt`: heads that look at the context; `weights`: at the subject;"
-              " `random part`: as many random ones; `none`."),
+              " `random part`: as many random ones; `none`; or what another run found."),
             C("of", "The group that a random draw is as large as."),
             C("heads", "The heads."),
             _LOGP,
@@ -159,6 +159,7 @@ SCHEMA = Schema(
         F("gradient", "Agreement of the gradient with hiding"),
         F("prompt_heads", "Heads that look at the context, off"),
         F("weights_heads", "Heads that look at the subject, off"),
+        F("found_heads_*", "Heads that another run found, off"),
         F("closed_book", "Wordings in which the weights alone say the answer"),
     ],
 )  # fmt: skip

@@ -109,10 +109,8 @@ def switched_off(run: Result) -> pd.DataFrame:
     table = run.tables["groups"]
     whole = float(table.loc[table["group"] == "none", "logp"].iloc[0])
     rows = []
-    for name, words in _OFF.items():
-        mine = table[table["group"] == name]
-        if not len(mine):
-            continue
+    for name in table.loc[~table["group"].isin(["none", RANDOM]), "group"]:
+        mine, words = table[table["group"] == name], _OFF.get(name, name)
         lost = whole - float(mine["logp"].iloc[0])
         drawn = whole - table.loc[(table["group"] == RANDOM) & (table["of"] == name), "logp"]
         rows.append((words, "these heads", lost, float("nan"), float("nan")))

@@ -6,6 +6,7 @@ import math
 from itertools import pairwise
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 
@@ -259,3 +260,26 @@ def test_every_view_is_drawn(tiny):
     result = run(tiny, prompt=prompt, length=2, draws=3, parts=every)
     drawn = bound(provenance.VIEWS, result, provenance.SCHEMA)
     assert list(drawn) == [view.title for view in provenance.VIEWS]
+
+
+def test_heads_that_another_run_found_are_switched_off_too(planted, tmp_path, monkeypatch):
+    from workbench import runs
+    from workbench.result import Result
+
+    before = Result("knowledge-conflict")
+    before.provenance.model = {"weight_hash": planted.card.weight_hash, "name": "planted"}
+    monkeypatch.setattr(runs, "open_run", lambda ref: before)
+    with pytest.raises(BadInput, match="names no heads"):
+        run(planted, prompt=CLOSED.format("Land0"), parts=["heads"], run="conflict")
+    before.tables["selected_heads"] = pd.DataFrame(
+        [("memory", 1, 2), ("context", 1, 1)], columns=["group", "layer", "head"]
+    )
+    prompt = CONFLICT.format(SUBJECTS[0], ANSWERS[5])
+    result = run(planted, prompt=prompt, parts=["heads"], run="conflict", length=1)
+    table = result.tables["groups"].set_index("group")["logp"]
+    assert table["memory heads of conflict"] < table["none"] - 1
+    assert table["context heads of conflict"] > table["none"] - 0.1
+    assert any("memory heads of conflict" in f.says for f in result.findings.values())
+    before.provenance.model = {"weight_hash": "other", "name": "other"}
+    with pytest.raises(BadInput, match="other weights"):
+        run(planted, prompt=prompt, parts=["heads"], run="conflict")
