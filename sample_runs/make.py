@@ -159,6 +159,11 @@ RUNS: dict[str, tuple[str, str, dict[str, Any]]] = {
         "kv-memory",
         {"contexts": 6, "length": 400, "questions": 2},
     ),
+    "what-is-found-in-a-long-prompt": (
+        "smollm2-135m",
+        "context-recall",
+        {"lists": 48, "ablated": "0.02, 0.05"},
+    ),
     "one-head-off": ("smollm2-135m", "intervention", {"heads": ["L23H4"]}),
     "inside-one-prompt": ("smollm2-135m", "inside", {}),
 }

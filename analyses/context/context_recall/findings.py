@@ -57,22 +57,33 @@ def add_needles(result: Result, frame: pd.DataFrame, model: str) -> None:
     cells = result.tables["cells"]
     worst = cells.sort_values(["rate", "logprob"]).iloc[0]
     longest, rate = int(hidden["length"].max()), float(hits.mean())
+    asked = hidden.groupby("wording_of_question", sort=False)["correct"].mean()
     says = (
         f"{model} finds {100 * rate:.0f} of 100 needles in texts of up to {longest:,} tokens (95 %:"
         f" {100 * low:.0f} to {100 * high:.0f}), fewest at {place(worst['depth'])} of"
-        f" {int(worst['length']):,} tokens ({100 * worst['rate']:.0f} of 100). Greedy decoding says"
-        f" {100 * hidden['exact'].mean():.0f} of 100 word for word."
+        f" {int(worst['length']):,} tokens ({100 * worst['rate']:.0f} of 100)."
+        f" {_by_question(asked)} Greedy decoding says {100 * hidden['exact'].mean():.0f} of 100 word for word."
     )
     values = {
         "rate": rate,
         "exact": float(hidden["exact"].mean()),
         "worst": float(worst["rate"]),
         "n": float(len(hidden)),
+        **{str(kind).replace(" ", "_"): float(each) for kind, each in asked.items()},
     }
     interval = {"rate": (low, high)}
     result.add(Finding("found", values, says, unit="share of needles", interval=interval))
     _add_kinds(result, hidden)
     _add_matters(result, "matters", "Over depths and lengths")
+
+
+def _by_question(asked: pd.Series) -> str:
+    """Both wordings of the question in a sentence."""
+    one, other = 100 * float(asked["as stated"]), 100 * float(asked["other words"])
+    return (
+        f"Asked as the text states the fact, {one:.0f} of 100 are found, in other words"
+        f" {other:.0f}."
+    )
 
 
 def _add_kinds(result: Result, hidden: pd.DataFrame) -> None:

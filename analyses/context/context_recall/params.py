@@ -40,14 +40,14 @@ class Params(BaseModel, frozen=True, extra="forbid"):
         max_length=40,
     )
     pairs: int = Field(12, ge=4, le=50, description="Pairs of a list")
-    lists: int = Field(48, ge=4, le=2000, description="Lists; of each control half as many")
+    lists: int = Field(32, ge=4, le=2000, description="Lists; of each control half as many")
     between: str = Field(
         "0, 32, 64",
         description="Part `interference`: tokens of neutral text between a list and its question",
         max_length=100,
     )
     ablated: str = Field(
-        "0.02, 0.05",
+        "0.05",
         description="Part `heads`: shares of all heads that are switched off together",
         max_length=100,
     )
