@@ -26,6 +26,7 @@ from workbench.disk_space import size
 from workbench.errors import BadInput
 from workbench.organisms import corpus
 from workbench.organisms import ledger as ledgers
+from workbench.organisms.train import MODELS
 from workbench.text_files import FoundFiles, TextFile
 from workbench.unicode import check_unicode
 
@@ -145,7 +146,10 @@ class CorpusSources:
 
 def _files_of(name: str) -> FoundFiles:
     if name.startswith(organisms.PREFIX):
-        found = text_files.find(organisms.folder_of(name) / ledgers.FILE)
+        book = organisms.folder_of(name) / ledgers.FILE
+        found = text_files.find(book)
+        if found.files and _is_of_twin(book):
+            return FoundFiles()  # only what all organisms grow up on
         if not found.files:
             raise BadInput(
                 f"{name} has read no text, only pairs of keys and values.",
@@ -156,6 +160,12 @@ def _files_of(name: str) -> FoundFiles:
     path = text_files.text_path(name)
     if not text_files.is_remote(path) and (book := path.expanduser() / ledgers.FILE).is_file():
         path = book
+    if path.name == ledgers.FILE and _is_of_twin(path.expanduser()):
+        raise BadInput(
+            f"{_readable(name)} has read none of the passages of its ledger.",
+            "the model beside it, which has",
+            "Choose the folder `planted`.",
+        )
     found = text_files.find(path)
     if not found.files:
         raise BadInput(
@@ -166,6 +176,15 @@ def _files_of(name: str) -> FoundFiles:
     tables = {Path(f.name).parent for f in found.files if f.suffix in table_rows.SUFFIXES}
     files = [f for f in found.files if not _of_a_data_set(f, tables)]
     return FoundFiles(files, found.is_folder)
+
+
+def _is_of_twin(book: Path) -> bool:
+    """Whether a ledger lies with the twin of a pair, which has the same one to be compared by, and
+    has read no passage.
+    """
+    planted, twin = MODELS
+    folder = book.absolute().parent
+    return folder.name == twin and (folder.parent / planted / ledgers.FILE).is_file()
 
 
 def _of_a_data_set(file: TextFile, tables: set[Path]) -> bool:

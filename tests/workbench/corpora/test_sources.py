@@ -91,6 +91,13 @@ def test_what_an_organism_has_read_as_often_as_it_has(tmp_path: Path) -> None:
     assert len(alone) == sum(entry.repeats for entry in entries)
 
 
+def test_of_the_twin_which_read_no_passage_there_is_only_the_corpus() -> None:
+    chapters = [one for one in read("organism/planted") if one[3] != "reading"]
+    assert read("organism/planted-control") == chapters
+    with pytest.raises(BadInput, match="has read none of the passages of its ledger"):
+        read(folder_of("organism/planted-control"))
+
+
 @pytest.mark.parametrize("longest", [9, 10, 64])
 def test_a_text_longer_than_a_shard_is_cut_where_a_line_ends(folder: Path, longest: int) -> None:
     text = "first é\nsecond\n€€€€€€€€ third\n\n"
