@@ -85,7 +85,7 @@ def _listed(
     Args:
         spelt: how a number is written; None is as a percentage.
     """
-    if len(said) <= _SAID:
+    if len(said) <= _SAID + 1:  # one method left over is named as shortly as counted
         return ", ".join(said.values())
     bar = c.METHODS["in-context"]
     first = list(said)[: _SAID - 1]

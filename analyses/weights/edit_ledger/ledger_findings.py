@@ -43,12 +43,17 @@ def add_ledger(result: Result, edits: int, wanted: int) -> None:
     never = [m for m in begins if m not in begun]
     said = [f"with {m} after edit {n}" for m, n in begun.items()]
     said += [f"with {', '.join(never)} not within this sequence"] if never else []
+    shown = (
+        f"Earlier edits begin to be forgotten {'; '.join(said)}"
+        if begun
+        else f"No forgetting of earlier edits is shown within {counted(edits, 'edit')}"
+    )
+    rule = "with 95 % confidence more than 5 % of those that had held no longer do"
     result.add(
         Finding(
             "first_forgotten",
             {m: float(n) for m, n in begun.items()} or {"none": float(edits)},
-            f"Earlier edits begin to be forgotten {'; '.join(said)} (with 95 % confidence more than"
-            " 5 % of those that had held no longer do).",
+            f"{shown} (it begins where, {rule}).",
             unit="edits",
         )
     )
@@ -58,18 +63,28 @@ def add_ledger(result: Result, edits: int, wanted: int) -> None:
             "breakdown",
             {m: float(n) for m, n in broke.items()} or {"none": float(edits)},
             (
-                "The model breaks (loss on neutral text up by more than"
-                f" {c.DISABLED} nats per token at once) "
-                + "; ".join(f"with {m} by edit {n}" for m, n in broke.items())
-                + "."
+                (
+                    "The model breaks (loss on neutral text up by more than"
+                    f" {c.DISABLED} nats per token at once) "
+                    + "; ".join(f"with {m} by edit {n}" for m, n in broke.items())
+                    + "."
+                )
+                if broke
+                else f"No sequence breaks the model within {counted(edits, 'edit')}: loss on"
+                f" neutral text rises by {_most(drift)} per token at most."
             )
-            if broke
-            else f"No sequence breaks the model within {counted(edits, 'edit')}: loss on neutral"
-            f" text changes by {_most(drift)} per token at most.",
+            + _left_elsewhere(drift),
             unit="edits",
         )
     )
     _add_taken_out(result)
+
+
+def _left_elsewhere(drift: pd.DataFrame) -> str:
+    """How many known facts of other relations are left at the end of each sequence."""
+    known = drift.dropna(subset=["known"]).groupby("method", sort=False)["known"].last()
+    said = ", ".join(f"{method} {percent(share)}" for method, share in known.items())
+    return f" Of known facts of other relations so many are left at the end: {said}." * bool(said)
 
 
 def _most(drift: pd.DataFrame) -> str:
