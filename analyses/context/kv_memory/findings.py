@@ -22,6 +22,7 @@ from analyses.context.kv_memory.constants import (
 )
 from analyses.context.kv_memory.thinned_tables import rate_of
 from analyses.measures.statistics import mean_interval
+from hooks.kv_cache.policies import BUILT_IN
 from workbench.result import Finding
 from workbench.wording import counted, percent, percent_span
 
@@ -113,7 +114,8 @@ def _add_best(
     said = [f"the full cache gives {percent(full)}"]
     if beside["random"] == beside["random"]:
         said.insert(0, f"a random choice gives {percent(beside['random'])}")
-    most = f"{who} keeps most: {percent(rate['rate'])} of the questions are answered"
+    words = f" ({_in_words(names[0])})" if names[0] == names[1] else ""
+    most = f"{who} keeps most{words}: {percent(rate['rate'])} of the questions are answered"
     if not rate["rate"]:
         most = "no policy keeps what is asked for: none of the questions is answered"
     says = (
@@ -131,6 +133,12 @@ def _add_best(
         Finding(finding, values, says, unit="share of questions",
                 interval={"value": (rate["low"], rate["high"])})
     )  # fmt: skip
+
+
+def _in_words(name: str) -> str:
+    """What a policy keeps, without the paper."""
+    known = BUILT_IN.get(name)
+    return known.about.partition(" (")[0] if known is not None else "a policy of another package"
 
 
 def _add_survival(result: Result) -> None:

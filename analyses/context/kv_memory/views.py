@@ -13,7 +13,7 @@ from workbench.draw.layer_token_table import Cell
 from workbench.draw.tokens import Span
 from workbench.result import Result
 
-_HUES = {RANDOM: colour.OTHER, RECENCY: "#c8ccd2", ORACLE: colour.INK, "snapkv": colour.FUNCTION,
+_HUES = {RANDOM: colour.OTHER, RECENCY: "#c8ccd2", ORACLE: "#c0504d", "snapkv": colour.FUNCTION,
          "h2o": colour.MEMORY, "keydiff": colour.CONTEXT, "streaming": colour.BLUE_STROKE,
          "sirllm": "#c9a227", "tova": "#b0708f", "key-norm": "#6f9e4f", "expected": "#a5654a",
          FULL: colour.INK}  # fmt: skip
@@ -87,10 +87,10 @@ VIEWS = [
         v.finding("quarter", "in_view", "full"),
         v.chart("curves", sel.recall_unknown, "percent", "rate", "policy", percent=True,
                 hues=_HUES, xlabel="kept of the cache (%)", ylabel="questions answered (%)",
-                height=420, title="Before the question is known"),
+                height=420, legend_position="right", title="Before the question is known"),
         v.chart("curves", sel.recall_in_view, "percent", "rate", "policy", percent=True,
                 hues=_HUES, xlabel="kept of the cache (%)", ylabel="questions answered (%)",
-                height=380, title="With the question in view"),
+                height=380, legend_position="right", title="With the question in view"),
         v.says(schema.BUDGETS),
         v.table("recall", "All policies and budgets"),
         v.table("answers", "Every question"),
@@ -164,7 +164,8 @@ VIEWS = [
     v.View("Episodes", needs="episodes", parts=[
         v.finding("episodes"),
         v.chart("rate_bars", sel.episode_hits, names="boundaries", words=_RETRIEVAL,
-                of="questions", title="Layers that fetch the answer's episode (%)"),
+                of="questions", xlabel="share of layers",
+                title="Layers that fetch the answer's episode (%)"),
         v.says(schema.EPISODES),
         v.show(_trace, needs="tokens"),
         v.table("episodes"),
