@@ -65,5 +65,8 @@ def cost(model: InstrumentedModel, params: Params) -> dict[str, Cost]:
     )
     variants = _NOISES * model.n_layers * tail
     found["trace"] = Cost(variants * (tail / 4 + _UNEMBEDDING) + _NOISES * tail * tail, passes=20)
+    if params.corpus.strip():
+        texts = 3 * params.samples * (2 if params.beside.strip() else 1)
+        found["samples"] = Cost(texts * params.sampled, passes=texts * params.sampled / 8)
     found["recited"] = Cost(n + answer, passes=2, seconds=1.0)
     return found

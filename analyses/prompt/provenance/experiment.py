@@ -10,6 +10,7 @@ from analyses.prompt.provenance import (
     design,
     fact_trace,
     findings,
+    free_samples,
     head_groups,
     question_alone,
     recited,
@@ -25,6 +26,7 @@ from analyses.prompt.provenance.neutral import neutral_tokens
 from analyses.prompt.provenance.parts import PARTS
 from analyses.prompt.provenance.prompt_parts import PromptParts, Sentence, take_apart
 from hooks.hidden_keys import unavailable_reason
+from hooks.model import load
 from workbench.cost import of_parts, stages
 from workbench.errors import WorkbenchError
 from workbench.parts import running
@@ -94,6 +96,8 @@ def run(model: InstrumentedModel, params: Params, progress: Progress) -> Result:
         findings.add_closed_book(result)
     if "recited" in parts:
         _look_up(result, model, params, asked, answer, left["recited"])
+    if "samples" in parts:
+        _sample(result, model, params, left["samples"])
     if "trace" in parts and found is not None:
         array, clean, noisy = fact_trace.trace_question(
             model, asked, found, answer, params.seed, left["trace"]
@@ -182,6 +186,20 @@ def _look_up(
             f"{params.corpus}: {found.documents:,} documents, {found.bytes:,} bytes"
         )
         findings.add_spans(result, words)
+
+
+def _sample(result: Result, model: InstrumentedModel, params: Params, progress: Progress) -> None:
+    """What the model says by itself, beside one that has not read the corpus."""
+    models = {model.card.name: model}
+    if params.beside.strip():
+        other = load(params.beside.strip(), device=str(model.device))
+        models[other.card.name] = other
+    found = recited.opened(params.corpus.strip(), progress.subprogress(0, 0.1))
+    result.tables["coverage"], result.tables["samples"] = free_samples.sample_table(
+        models, found, params.samples, params.sampled, params.least, params.seed,
+        progress.subprogress(0.1, 1),
+    )  # fmt: skip
+    findings.add_coverage(result, model.card.name, params.least)
 
 
 def _effect_table(effects: list[verdict.Effect]) -> pd.DataFrame:

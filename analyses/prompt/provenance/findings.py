@@ -273,3 +273,22 @@ def add_trace(result: Result, clean: float, noisy: float) -> None:
         f" {int(at['layer'])} brings back most: {float(at):.0f} points of probability."
     )
     result.add(Finding("trace", float(best) / 100, says, unit="probability"))
+
+
+def add_coverage(result: Result, name: str, least: int) -> None:
+    """How much of what the model says by itself stands in the corpus."""
+    table = result.tables["coverage"]
+    own = table[table["model"] == name]
+    best = own.loc[own["share"].fillna(-1).idxmax()]
+    says = (
+        f"Of what the model says by itself after {best['start']}, {percent(float(best['share']))}"
+        f" (95\u00a0% {percent(float(best['low']))} to {percent(float(best['high']))}, over"
+        f" {int(best['n'])} texts) stands in the corpus in spans of {least} tokens or more"
+    )
+    other = table[(table["model"] != name) & (table["start"] == best["start"])]
+    if len(other):
+        row = other.iloc[0]
+        says += f"; of {row['model']}, {percent(float(row['share']))}"
+    interval = (float(best["low"]), float(best["high"]))
+    result.add(Finding("coverage", float(best["share"]), f"{says}.", unit="share",
+                       interval=interval))  # fmt: skip

@@ -66,6 +66,22 @@ class Params(BaseModel, frozen=True, extra="forbid"):
         " heads and context heads are switched off as well",
         max_length=2000,
     )
+    samples: int = Field(
+        16, ge=2, le=1000, description="Part `samples`: texts of each kind of beginning"
+    )
+    sampled: int = Field(64, ge=8, le=1000, description="Part `samples`: tokens of each")
+    least: int = Field(
+        10,
+        ge=2,
+        le=500,
+        description="Part `samples`: tokens of a span that counts; the paper takes 50",
+    )
+    beside: str = Field(
+        "",
+        description="Part `samples`: a model that has not read the corpus, e.g."
+        " organism/planted-control",
+        max_length=2000,
+    )
     draws: int = Field(
         0,
         ge=0,

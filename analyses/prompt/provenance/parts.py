@@ -9,7 +9,9 @@ from workbench.parts import Part
 if TYPE_CHECKING:
     from hooks.model import InstrumentedModel
 
-Name = Literal["split", "sentences", "tokens", "heads", "closed-book", "recited", "trace"]
+Name = Literal[
+    "split", "sentences", "tokens", "heads", "closed-book", "recited", "trace", "samples"
+]
 
 
 def no_heads(model: InstrumentedModel) -> str | None:
@@ -65,6 +67,14 @@ PARTS = [
         "At which token and layer the question alone carries its answer (causal tracing).",
         stands_on=["split"],
         views=["Trace"],
+    ),
+    Part(
+        "samples",
+        "What it says by itself",
+        "How much of what the model says unasked stands in the corpus, beside a model that did not"
+        " read it.",
+        needs=["corpus"],
+        views=["Samples"],
     ),
 ]
 DEFAULT: list[Name] = ["split", "sentences", "tokens", "heads", "closed-book", "recited"]

@@ -37,6 +37,11 @@ TRACED = (
     " enters one layer gets its clean value back (mean of three draws). The first layer of the"
     " subject and the last layer of the last token always bring everything back, and say nothing."
 )
+SAMPLED = (
+    "Texts are sampled at temperature 1: after nothing, after the first ten tokens of a document,"
+    " and after a word that is repeated 24 times (which makes some models say what they read). What is"
+    " common anyway stands in the corpus too: read it beside a model that has not read it."
+)
 CLOSED = "The question is asked alone, in several wordings, with greedy decoding."
 
 SCHEMA = Schema(
@@ -129,6 +134,21 @@ SCHEMA = Schema(
             C("match", "The span as it stands there."),
             C("after", "What stands behind it."),
         ]),
+        TableSchema("coverage", "How much of what is said unasked stands in the corpus.", [
+            C("model", "Who says it."),
+            C("start", "After what."),
+            C("share", "Mean share of a text's tokens in spans that count."),
+            C("low", "Lower end of its 95 % interval over texts."),
+            C("high", "Upper end."),
+            C("with_span", "Texts with such a span.", title="texts with a span"),
+            C("n", "Texts.", title="texts"),
+        ]),
+        TableSchema("samples", "What was said.", [
+            C("model", "Who says it."),
+            C("start", "After what."),
+            C("text", "What it says."),
+            C("share", "Share of its tokens in spans that count."),
+        ]),
         TableSchema("closed_book", "The question without its context.", [
             C("wording", "How it is asked; … stands for the question."),
             _LOGP,
@@ -143,6 +163,7 @@ SCHEMA = Schema(
     ],
     findings=[
         F("recited", "Share of the answer that greedy decoding says in a row"),
+        F("coverage", "Share of what is said unasked that stands in the corpus"),
         F("trace", "What a single state brings back, at most"),
         F("corpus", "Spans of the answer that stand in the corpus"),
         F("verdict", "Where the answer came from (1 for a source, 0 for none)"),

@@ -155,3 +155,11 @@ def trace_along(run: Result, pick: Pick) -> pd.DataFrame:
     """What comes back at the chosen token, by layer."""
     values = run.arrays["trace"].isel(pos=pick.pos)
     return values.to_dataframe("back").reset_index()[["layer", "back"]]
+
+
+def covered(run: Result) -> pd.DataFrame:
+    """Shares by model and beginning, in percent, as means with intervals."""
+    table = run.tables["coverage"]
+    shares = {name: 100 * table[column] for name, column in
+              (("mean", "share"), ("low", "low"), ("high", "high"))}  # fmt: skip
+    return table.assign(start=[f"after {start}" for start in table["start"]], **shares)

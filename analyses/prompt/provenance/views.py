@@ -163,4 +163,12 @@ VIEWS = [
             widths=(420, 420),
         ),
     ], first={"pos": sel.trace_pos, "layer": sel.trace_layer}),
+    v.View("Samples", needs="coverage", parts=[
+        v.finding("coverage"),
+        v.says(schema.SAMPLED),
+        v.chart("intervals", sel.covered, "start", "model", unit="% of what is said",
+                title="Stands in the corpus"),
+        v.table("coverage"),
+        v.table("samples", "What was said", order=["-share"]),
+    ]),
 ]  # fmt: skip

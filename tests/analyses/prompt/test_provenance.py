@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from itertools import pairwise
 
@@ -197,7 +198,7 @@ def test_other_families_get_what_they_can(family):
 def test_defaults_and_cost(tiny):
     params = Params(prompt="The dog is old. Who is old?")
     costs = provenance.cost(tiny, params)
-    assert set(costs) == {part.name for part in PARTS}
+    assert set(costs) == {part.name for part in PARTS} - {"samples"}  # it needs a corpus
     assert all(math.isfinite(cost.forward) and cost.forward > 0 for cost in costs.values())
 
 
@@ -254,10 +255,19 @@ def test_the_question_alone_is_traced(planted):
     assert 100 * result.findings["trace"].value == pytest.approx(back, rel=0.01)
 
 
-def test_every_view_is_drawn(tiny):
+def test_every_view_is_drawn(tiny, tmp_path, monkeypatch):
+    pytest.importorskip("pydivsufsort")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     every = [part.name for part in PARTS]
     prompt = "The dog is old. The cat is new. Where is Ann? Ann is"
-    result = run(tiny, prompt=prompt, length=2, draws=3, parts=every)
+    texts = tmp_path / "texts.jsonl"
+    said = tiny.generate("The dog", max_new_tokens=12)
+    texts.write_text("\n".join(json.dumps({"text": f"{n} {said} {n}"}) for n in range(5)))
+    result = run(tiny, prompt=prompt, length=2, draws=3, parts=every, corpus=str(texts), samples=4,
+                 sampled=8, least=2)  # fmt: skip
+    coverage = result.tables["coverage"]
+    assert len(coverage) == 3
+    assert coverage["share"].between(0, 1).all()
     drawn = bound(provenance.VIEWS, result, provenance.SCHEMA)
     assert list(drawn) == [view.title for view in provenance.VIEWS]
 
