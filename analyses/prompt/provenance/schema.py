@@ -39,8 +39,8 @@ TRACED = (
 )
 SAMPLED = (
     "Texts are sampled at temperature 1: after nothing, after the first ten tokens of a document,"
-    " and after a word that is repeated 24 times (which makes some models say what they read). What is"
-    " common anyway stands in the corpus too: read it beside a model that has not read it."
+    " and after a word that is repeated 24 times (which makes some models say what they read). What"
+    " is common anyway stands in the corpus too: read it beside a model that has not read it."
 )
 CLOSED = "The question is asked alone, in several wordings, with greedy decoding."
 
