@@ -26,8 +26,8 @@ def method_rates(run: Result) -> pd.DataFrame:
 
 _TITLES = {
     "in_other_words": "in other words",
-    "accuracy": "the edited sentence",
-    "neighbours_unmoved": "neighbours unmoved",
+    "accuracy": "the sentence",
+    "neighbours_unmoved": "neighbours",
 }
 
 
@@ -120,22 +120,20 @@ def fact_words(run: Result, pick: Pick) -> str:
     )
 
 
-def texts(run: Result, pick: Pick) -> pd.DataFrame:
-    """What the model writes about the subject, without and with the edit."""
-    import pandas as pd
-
+def texts(run: Result, pick: Pick) -> list[str]:
+    """What the model writes about the subject, without and with the edit, as sentences."""
     edits = run.tables["edits"]
     mine = edits[edits["fact"] == pick.prompt].set_index("method")
-    subject = run.tables["facts"].set_index("fact").loc[pick.prompt, "subject"]
-    shown = dict.fromkeys([c.METHODS["none"], pick["method"]])
-    return pd.DataFrame(
-        [
-            {"method": method, "writes": f"{subject} is {mine.loc[method, 'writes']}",
-             "consistency": mine.loc[method, "consistency"],
-             "consistency_old": mine.loc[method, "consistency_old"]}
-            for method in shown
-        ]
-    )  # fmt: skip
+    fact = run.tables["facts"].set_index("fact").loc[pick.prompt]
+    said = []
+    for method in dict.fromkeys([c.METHODS["none"], pick["method"]]):
+        row = mine.loc[method]
+        said.append(
+            f"With {method} it writes: “{fact['subject']} is {row['writes']}” Words are like those"
+            f" of texts about {fact['new']} by {row['consistency']:.2f}, about {fact['old']} by"
+            f" {row['consistency_old']:.2f} (1 is alike)."
+        )
+    return said
 
 
 def halves(run: Result) -> pd.DataFrame:

@@ -12,8 +12,8 @@ from workbench.result import Result
 
 _RATES = {
     "in other words": colour.FUNCTION,
-    "the edited sentence": colour.CONTEXT,
-    "neighbours unmoved": colour.BLUE_STROKE,
+    "the sentence": colour.CONTEXT,
+    "neighbours": colour.BLUE_STROKE,
 }
 
 
@@ -21,14 +21,14 @@ def _answers(run: Result, pick: v.Pick) -> list[v.Item]:
     return [
         draw.paragraph(sel.fact_words(run, pick)),
         v.Table(sel.before_and_after(run, pick), "Before and after", of="answers"),
-        v.Table(sel.texts(run, pick), "What it writes", of="edits"),
+        *map(draw.paragraph, sel.texts(run, pick)),
     ]
 
 
 def _matrix(run: Result, pick: v.Pick) -> v.Item:
     return v.picture(
         "matrix", sel.matrix(run, pick["sequence"]), "edited in", "asked after", "percent",
-        title="Edits that hold (%)", unit="%", top=100.0,
+        title="Edits that hold", unit="%", top=100.0,
     )  # fmt: skip
 
 
@@ -52,7 +52,7 @@ VIEWS = [
         v.finding("sentence", "two_steps", "writing", "less_known", "undone"),
         v.table("methods", "All rates with their intervals"),
         v.chart("matrix", sel.halves, "method", "half", "percent", needs="popularity",
-                title="In other words, by how well known the subject is (%)", unit="%", top=100.0),
+                longest=46, title="In other words", unit="%", top=100.0),
         v.table("popularity", "Less and better known halves"),
         v.table("edits", "Every edit"),
     ]),
@@ -65,10 +65,12 @@ VIEWS = [
     v.View("Robust", needs="answers", otherwise="the part `robust` was not run", parts=[
         v.finding("asked_otherwise", "reverts"),
         v.row(
-            v.chart("matrix", lambda run: sel.behind_other_text(run, "gives_new"), "kind",
-                    "method", "percent", title="The new answer comes (%)", unit="%", top=100.0),
-            v.chart("matrix", lambda run: sel.behind_other_text(run, "gives_old"), "kind",
-                    "method", "percent", title="The old answer comes back (%)", unit="%",
+            v.chart("matrix", lambda run: sel.behind_other_text(run, "gives_new"), "method",
+                    "kind", "percent", longest=46, title="The new answer comes", unit="%",
+                    top=100.0),
+            v.chart("matrix", lambda run: sel.behind_other_text(run, "gives_old"), "method",
+                    "kind", "percent", longest=46,
+                    title="The old answer comes back", unit="%",
                     top=100.0),
             widths=(620, 620),
         ),
