@@ -62,7 +62,8 @@ def add_needles(result: Result, frame: pd.DataFrame, model: str) -> None:
         f"{model} finds {100 * rate:.0f} of 100 needles in texts of up to {longest:,} tokens (95 %:"
         f" {100 * low:.0f} to {100 * high:.0f}), fewest at {place(worst['depth'])} of"
         f" {int(worst['length']):,} tokens ({100 * worst['rate']:.0f} of 100)."
-        f" {_by_question(asked)} Greedy decoding says {100 * hidden['exact'].mean():.0f} of 100 word for word."
+        f" {_by_question(asked)} Greedy decoding says {100 * hidden['exact'].mean():.0f} of 100"
+        " word for word."
     )
     values = {
         "rate": rate,

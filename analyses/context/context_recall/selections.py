@@ -106,13 +106,18 @@ def level(run: Result) -> dict[str, float]:
 def by_distance(run: Result) -> pd.DataFrame:
     """Recall by items between, a curve for each amount of neutral text."""
     rows = run.tables["distance"]
-    return rows.assign(between=[f"{n} tokens of neutral text" for n in rows["neutral"]])
+    return rows.assign(between=[f"{n} tokens" for n in rows["neutral"]])
 
 
 def coefficients(run: Result) -> pd.DataFrame:
     """What changes the log-odds of recall."""
     rows = run.tables["distance_fit"]
     return rows[rows["what"] != "constant"].assign(of="log-odds")
+
+
+def competition(run: Result) -> pd.DataFrame:
+    """The table of competing pairs, as narrow as its place."""
+    return run.tables["competition"].drop(columns=["exact", "logprob"])
 
 
 def competing(run: Result) -> pd.DataFrame:

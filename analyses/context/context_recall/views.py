@@ -102,8 +102,9 @@ VIEWS = [
         v.chart("intervals", "ends", "effect", "condition", _CONDITION_HUES,
                 title="Ends of the list less its middle", unit="share of pairs"),
         v.says(schema.INTRUSIONS),
-        v.chart("matrix", sel.confusion, "asked", "answered", "percent",
-                title="Whose word is given", unit="% of questions", top=100.0),
+        v.row(v.chart("matrix", sel.confusion, "asked", "answered", "percent",
+                      title="Whose word is given", unit="% of questions", top=100.0),
+              widths=(900,)),
         v.table("position"),
         v.table("ends"),
     ]),
@@ -113,7 +114,7 @@ VIEWS = [
         v.row(
             v.chart("curves", sel.by_distance, "items", "rate", "between", percent=True,
                     interval=("low", "high"), xlabel="pairs between a pair and its question",
-                    ylabel="recalled (%)", title="Items between"),
+                    ylabel="recalled (%)", title="Items between, by neutral text"),
             v.chart("intervals", sel.coefficients, "what", "of", title="What changes recall",
                     unit="log-odds"),
             widths=(420, 420),
@@ -122,7 +123,7 @@ VIEWS = [
         v.chart("rate_bars", sel.competing, names="name", words=_COMPETED, of="questions",
                 title="Pairs that compete (%)"),
         v.says("“right” is the pair's own word, “partners” the competing pair's.", small=True),
-        v.table("competition"),
+        v.table(sel.competition, of="competition"),
         v.table("distance", "Items and neutral text between"),
         v.table("distance_fit", "The regression"),
     ]),
@@ -152,7 +153,7 @@ VIEWS = [
               widths=(420, 420)),
         v.table("passkey"),
     ]),
-    v.View("Further tasks", needs="tasks", parts=[
+    v.View("Further tasks", needs="tasks", otherwise="none of them was asked for", parts=[
         v.finding("task_*"),
         v.says(schema.TASKS),
         v.chart("rate_bars", sel.tasks, names="name", words=_TASKS, of="questions", per="part",
