@@ -29,6 +29,7 @@ _QUESTIONS, _ANSWERING = 50, 400  # asked, and passes in which they are answered
 _PATCHED = 8  # passages that are read once a layer
 _SEARCH = Cost(3 * 60 * 100 * 20, 3 * 60 * 2)  # the shortest prompts of three passages
 _CANDIDATES, _FACTS, _QUESTION = 120, 40, 12  # facts asked, and taken; tokens of a question
+_WRITTEN = Cost(16 * 24 * 3 * 50, 24 * 3 * 3)  # what the guided original writes, for ELM
 _TAKEN_FACTS = 20  # steps until answers are guesses, at all rates that are tried
 
 
@@ -96,6 +97,8 @@ def _of_facts(params: Params) -> dict[str, dict[str, Cost]]:
     for part, own in ((SPREADING, 3), (CONCEPT, 9)):  # ELM reads each text behind two prefixes
         step = _read(own * _BATCH, _QUESTION) + _read(_BATCH, 40)
         one = step * min(_TAKEN_FACTS, params.steps) + (asked + said) * 3
+        if part == CONCEPT:
+            one += _WRITTEN
         found[part] = {part: (known + one) * many}
     return found
 
