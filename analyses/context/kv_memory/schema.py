@@ -11,8 +11,9 @@ from workbench.schema import Schema, TableSchema
 
 BUDGETS = (
     "Each policy keeps the same share of positions in every layer and KV head; all keep the first"
-    " four tokens, but `recency`. Positions stay as they were: nothing is turned anew. `oracle`"
-    " knows which sentence will be asked for."
+    " four tokens, but “recency”. Positions stay as they were: nothing is turned anew. “Oracle”"
+    " knows which sentence will be asked for. Before the question is known the five policies that"
+    " keep most at a quarter are drawn; the table has all."
 )
 KEPT = (
     "What the policies keep of the first text, before its question is known. Colour is the share of"

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from analyses.context.kv_memory.constants import FULL, IN_VIEW, UNKNOWN
+from analyses.context.kv_memory.constants import CONTROLS, FULL, IN_VIEW, QUARTER, UNKNOWN
 from workbench.wording import percent, quoted
 
 if TYPE_CHECKING:
@@ -29,8 +29,19 @@ def recall(run: Result, view: str) -> pd.DataFrame:
     return frame.assign(percent=100 * frame["budget"])
 
 
+DRAWN = 5
+"""Policies that are drawn, beside controls: so many names stand over a picture."""
+
+
 def recall_unknown(run: Result) -> pd.DataFrame:
-    return recall(run, UNKNOWN)
+    """Before the question is known: controls, and the policies that keep most near a quarter."""
+    rows = recall(run, UNKNOWN)
+    quarter = min(rows["budget"].unique(), key=lambda b: abs(b - QUARTER))
+    at = rows[(rows["budget"] == quarter) & ~rows["policy"].isin(CONTROLS)]
+    best = at.sort_values(["rate", "logprob"], ascending=False)["policy"][:DRAWN]
+    names = [*best, *CONTROLS]
+    order = rows["policy"].map({name: n for n, name in enumerate(names)})
+    return rows.assign(order=order).dropna(subset="order").sort_values(["order", "budget"])
 
 
 def recall_in_view(run: Result) -> pd.DataFrame | None:
