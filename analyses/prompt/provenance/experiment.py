@@ -111,7 +111,10 @@ def run(model: InstrumentedModel, params: Params, progress: Progress) -> Result:
 def _note(
     result: Result, model: InstrumentedModel, params: Params, asked: PromptParts, said: str
 ) -> None:
-    asks = asked.text[asked.spans[asked.question[0]][0] :].strip()
+    begin = asked.question[0]
+    end = next((n for n in range(begin, len(asked.ids)) if model.text.is_special(asked.ids[n])),
+               len(asked.ids))  # fmt: skip
+    asks = asked.text[asked.spans[begin][0] : asked.spans[end - 1][1]].strip()
     result.provenance.notes |= {
         "answer": "typed" if params.answer.strip() else "the model's own, to the end of its clause",
         "the model says": said.strip(),

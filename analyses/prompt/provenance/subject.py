@@ -22,9 +22,10 @@ if TYPE_CHECKING:
     from workbench.progress import Progress
 
 _WORDS = (
-    "a an and are as at be by did do does for from had has have how i in into is it its name "
-    "of on or q s so that the their there this to was were what when where which who whom "
-    "whose why will with would you answer question "
+    "a an and answer are as at be by did do does for from had has have he her his how i in "
+    "into is it its me my name of on or our q question s she so that the their them there "
+    "they this to us was we were what when where which who whom whose why will with would you "
+    "your "
 )  # that no question is about
 _EMPTY = frozenset(_WORDS.split())
 _NEAR = 0.75  # of the largest cost: the shortest span that reaches it is the subject
