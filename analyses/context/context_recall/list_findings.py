@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from analyses.context.context_recall.constants import ENDS, LISTS, TWIN
 from analyses.context.context_recall.interference import (
     OTHERS,
@@ -53,6 +55,23 @@ def add_position(result: Result, frame: pd.DataFrame, lags: Mapping[int, float])
     result.add(Finding("lists", values, f"{says}.", unit="share of pairs", interval=interval))
     for effect in ("primacy", "recency"):
         _add_end(result, effect)
+    add_last_word(result)
+
+
+def add_last_word(result: Result) -> None:
+    """How often the last pair's word is given whatever is asked: what recency may be made of."""
+    shares = result.arrays["intrusions"].values
+    last = float(shares[:-1, -1].mean())
+    wrong = shares[:-1, :-1].copy()
+    wrong[range(len(wrong)), range(len(wrong))] = float("nan")
+    other = float(np.nanmean(wrong))
+    says = (
+        f"The last pair's word is given to {percent(last)} of the questions about other pairs, any"
+        f" other wrong word of the list to {percent(other)} on average; the last pair itself is"
+        f" recalled in {percent(float(shares[-1, -1]))}."
+    )
+    values = {"last": last, "other": other, "recalled": float(shares[-1, -1])}
+    result.add(Finding("last_word", values, says, unit="share of questions"))
 
 
 def _add_end(result: Result, effect: str) -> None:

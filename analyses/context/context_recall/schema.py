@@ -195,6 +195,7 @@ SCHEMA = Schema(
         F("lists", "Pairs of lists that are recalled", "share of pairs"),
         F("primacy", "The first of a list", "share of pairs"),
         F("recency", "The last of a list", "share of pairs"),
+        F("last_word", "The last pair's word, whatever is asked", "share of questions"),
         F("interference", "Items between, and distance", "log-odds"),
         F("competition", "Pairs that compete", "share of pairs"),
         F("heads", "Retrieval heads", "heads"),

@@ -93,7 +93,7 @@ VIEWS = [
         v.table("matters", "Over depths and lengths"),
     ]),
     v.View("Position", needs="position", parts=[
-        v.finding("lists", "primacy", "recency"),
+        v.finding("lists", "primacy", "recency", "last_word"),
         v.says(_position(schema.POSITION)),
         v.chart("curves", "position", "position", "rate", "condition", percent=True,
                 hues=_CONDITION_HUES, order=CONDITIONS, interval=("low", "high"), height=380,

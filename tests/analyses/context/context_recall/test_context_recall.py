@@ -91,6 +91,10 @@ def test_lists_have_their_controls(whole: Result) -> None:
     lists = table[table["condition"] == CONDITIONS[0]].set_index("position")
     assert np.allclose(np.diagonal(shares), lists["rate"])
     assert (shares.sum("answered") <= 1 + 1e-9).all()
+    last = whole.findings["last_word"].values
+    assert last["last"] == pytest.approx(np.mean([shares.values[n, 5] for n in range(5)]))
+    wrong = [shares.values[a, b] for a in range(5) for b in range(5) if a != b]
+    assert last["other"] == pytest.approx(np.mean(wrong))
 
 
 def test_a_saved_run_opens_and_every_view_is_drawn(whole: Result, tmp_path: Path) -> None:
