@@ -1,6 +1,6 @@
 """Does the page *Where did this answer come from?* name the source that the answer has?
 
-    python -m benchmarks.provenance [--model M] [--facts N] [--seed S]
+    python -m benchmarks.provenance [--model M] [--relation R] [--facts N] [--seed S]
 
 Prompts whose source is known: facts that the model knows, asked alone (weights); with the same
 answer in the context (both); with another answer in it, where the answer given says which source
@@ -62,9 +62,10 @@ def cases(relation: facts.Relation, known: list[facts.Fact], draw: random.Random
             ),
             Case("contradicted", said(fact.subject, wrong), {fact.answer: weights, wrong: prompt}),
         ]
+    made_up = _MADE_UP if relation.name == "capital" else {}
     found += [
         Case("made up", said(subject, answer), {answer: prompt})
-        for subject, answer in _MADE_UP.items()
+        for subject, answer in made_up.items()
     ]
     return found
 
@@ -73,11 +74,12 @@ def main() -> None:
     """Print a table of what was named."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--model", default="smollm2-135m")
+    parser.add_argument("--relation", default="capital")
     parser.add_argument("--facts", type=int, default=20)
     parser.add_argument("--seed", type=int, default=0)
     given = parser.parse_args()
     model, draw = wb.load(given.model), random.Random(given.seed)
-    relation = facts.relation("capital")
+    relation = facts.relation(given.relation)
     known = closed_book(model, relation, Progress()).facts
     draw.shuffle(known)
     right: Counter[str] = Counter()
@@ -108,7 +110,7 @@ def main() -> None:
             off = group.loc[group["group"] == min(truth), "logp"].iloc[0]
             drawn = group.loc[(group["group"] == "random part") & (group["of"] == min(truth))]
             moved.append(bool(off < drawn["logp"].min()))
-    print(f"\n{given.model}, seed {given.seed}")
+    print(f"\n{given.model}, {given.relation}, seed {given.seed}")
     for kind in sorted(n):
         if kind in right or "another" not in kind:
             low, high = wilson(right[kind], n[kind])
