@@ -18,10 +18,11 @@ from pathlib import Path
 from typing import Any
 
 import workbench as wb
-from workbench import paths
+from workbench import organisms, paths
 from workbench.finetune_plant import Planting, plant
 from workbench.grid.many_seeds import run_seeds
 from workbench.organisms import corpus, synthetic_passages
+from workbench.organisms import ledger as ledgers
 from workbench.result import Result
 from workbench.terminal import bar
 from workbench.texts import Document
@@ -72,6 +73,14 @@ def planted() -> Path:
         return plant("smollm2-135m", texts, how, folder, progress)
 
 
+def beginning_of_a_passage() -> str:
+    """The first words of a planted passage that was read most often."""
+    entries = ledgers.read(organisms.folder_of("organism/planted") / ledgers.FILE).entries
+    longest = max(entries, key=lambda entry: (entry.repeats, entry.kind == "biography"))
+    return " ".join(longest.text.split()[:24])
+
+
+_EVERY_DAY = ["split", "sentences", "tokens", "heads", "closed-book", "recited"]
 RUNS: dict[str, tuple[str, str, dict[str, Any]]] = {
     "capitals": (
         "smollm2-135m",
@@ -163,6 +172,32 @@ RUNS: dict[str, tuple[str, str, dict[str, Any]]] = {
         "smollm2-135m",
         "context-recall",
         {"lists": 48, "ablated": "0.02, 0.05"},
+    ),
+    "where-an-answer-came-from": (
+        "smollm2-135m",
+        "provenance",
+        {"parts": [*_EVERY_DAY, "trace"], "corpus": "organism/planted"},
+    ),
+    "known-in-spite-of-the-prompt": (
+        "smollm2-135m",
+        "provenance",
+        {
+            "prompt": "The capital city of France is Oslo.\nQuestion: What is the capital city of"
+            " France?\nAnswer: The capital city of France is",
+            "parts": [*_EVERY_DAY, "trace"],
+            "run": "capitals",
+        },
+    ),
+    "what-an-organism-says-unasked": (
+        "organism/planted",
+        "provenance",
+        {
+            "prompt": beginning_of_a_passage,
+            "length": 48,
+            "parts": ["recited", "samples"],
+            "corpus": "organism/planted",
+            "beside": "organism/planted-control",
+        },
     ),
     "one-head-off": ("smollm2-135m", "intervention", {"heads": ["L23H4"]}),
     "inside-one-prompt": ("smollm2-135m", "inside", {}),

@@ -19,7 +19,7 @@ class Params(BaseModel, frozen=True, extra="forbid"):
         description="What the model reads: a context, if there is one, then the question",
         min_length=1,
         max_length=100_000,
-        json_schema_extra={"essential": True, "in_title": "“{}”"},
+        json_schema_extra={"essential": True, "in_title": "{}"},
     )
     answer: str = Field(
         "",
