@@ -50,6 +50,8 @@ def run(model: InstrumentedModel, params: Params, progress: Progress) -> Result:
         BadInput: a question or subject that does not stand in the prompt, an answer of no tokens,
             or a prompt beyond the model's window.
     """
+    import pandas as pd
+
     parts = running(PARTS, params)
     planned = of_parts({name: {name: each} for name, each in cost(model, params).items()}, parts)
     left = stages(progress, model, planned)
@@ -99,10 +101,11 @@ def run(model: InstrumentedModel, params: Params, progress: Progress) -> Result:
     if "samples" in parts:
         _sample(result, model, params, left["samples"])
     if "trace" in parts and found is not None:
-        array, clean, noisy = fact_trace.trace_question(
+        array, tokens, clean, noisy = fact_trace.trace_question(
             model, asked, found, answer, params.seed, left["trace"]
         )
         result.arrays["trace"] = array
+        result.tables["trace_tokens"] = pd.DataFrame({"pos": range(len(tokens)), "token": tokens})
         findings.add_trace(result, clean, noisy)
     progress(1.0, "Done")
     return result

@@ -32,12 +32,12 @@ def trace_question(
     answer: Sequence[int],
     seed: int,
     progress: Progress,
-) -> tuple[xr.DataArray, float, float]:
+) -> tuple[xr.DataArray, list[str], float, float]:
     """What comes back of the probability of the answer's first token.
 
     Returns:
-        Points of probability, (layer, pos), NaN before the subject; tokens are a coordinate. Then
-        the probability as it is and with noise on the subject.
+        Points of probability, (layer, pos), NaN before the subject; the tokens; the probability as
+        it is, and with noise on the subject.
     """
     import xarray as xr
 
@@ -71,10 +71,6 @@ def trace_question(
     array = xr.DataArray(
         100 * values,
         dims=("layer", "pos"),
-        coords={
-            "layer": range(model.n_layers),
-            "pos": range(len(ids)),
-            "token": ("pos", model.prompt_strings(ids)),
-        },
+        coords={"layer": range(model.n_layers), "pos": range(len(ids))},
     )
-    return array, float(found.clean.mean()), float(corrupted.mean())
+    return array, model.prompt_strings(ids), float(found.clean.mean()), float(corrupted.mean())

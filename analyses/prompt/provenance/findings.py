@@ -267,9 +267,10 @@ def add_trace(result: Result, clean: float, noisy: float) -> None:
         result.add(Finding("trace", clean - noisy, says, unit="probability"))
         return
     inside = values.isel(layer=slice(1, None), pos=slice(0, -1))
+    tokens = result.tables["trace_tokens"]["token"]
     at = inside.where(inside == inside.max(), drop=True).isel(layer=0, pos=0)
     says += (
-        f" Of single states before the last token, {quoted(str(at['token'].item()))} at layer"
+        f" Of single states before the last token, {quoted(str(tokens[int(at['pos'])]))} at layer"
         f" {int(at['layer'])} brings back most: {float(at):.0f} points of probability."
     )
     result.add(Finding("trace", float(best) / 100, says, unit="probability"))

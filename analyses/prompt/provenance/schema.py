@@ -149,6 +149,10 @@ SCHEMA = Schema(
             C("text", "What it says."),
             C("share", "Share of its tokens in spans that count."),
         ]),
+        TableSchema("trace_tokens", "The question that was traced, token by token.", [
+            C("pos", "Position of the token, from 0."),
+            C("token", "The token as text."),
+        ]),
         TableSchema("closed_book", "The question without its context.", [
             C("wording", "How it is asked; … stands for the question."),
             _LOGP,

@@ -136,7 +136,7 @@ def no_corpus(run: Result) -> str | None:
 
 def trace_words(run: Result) -> list[str]:
     """Tokens of the question that was traced."""
-    return [str(token) for token in run.arrays["trace"]["token"].values]
+    return list(run.tables["trace_tokens"]["token"])
 
 
 def trace_pos(run: Result, pick: Pick) -> int:

@@ -64,7 +64,7 @@ def _tokens(run: Result, column: str, title: str) -> v.Clicks:
 def _trace(run: Result, pick: v.Pick) -> v.Clicks:
     words = sel.trace_words(run)
     table = draw.effect_table(
-        run.arrays["trace"].drop_vars("token"), words, (pick.layer, pick.pos), signed=True,
+        run.arrays["trace"], words, (pick.layer, pick.pos), signed=True,
         caption="What comes back", unit="points",
     )  # fmt: skip
     return v.Clicks(table, len(words))

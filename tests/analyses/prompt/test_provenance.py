@@ -24,6 +24,7 @@ from tests.helpers.tiny import tiny_llama, tiny_tokenizer
 from workbench.errors import BadInput
 from workbench.models.conversation import has_template
 from workbench.progress import Progress
+from workbench.result import Result
 from workbench.views import bound
 
 CONFLICT = "The capital of {0} is {1} . Question : Answer : The capital of {0} is"
@@ -247,7 +248,8 @@ def test_the_question_alone_is_traced(planted):
     prompt = CONFLICT.format(SUBJECTS[0], ANSWERS[0])
     result = run(planted, prompt=prompt, parts=["trace"], length=1, subject=SUBJECTS[0])
     trace = result.arrays["trace"]
-    subject_at = [n for n, word in enumerate(trace["token"].values) if SUBJECTS[0] in str(word)]
+    subject_at = [n for n, word in enumerate(result.tables["trace_tokens"]["token"])
+                  if SUBJECTS[0] in word]  # fmt: skip
     # The memory head of the last layer looks at the subject itself, so its state brings all back.
     back = float(trace.sel(layer=1, pos=subject_at[-1]))
     assert back > 20
@@ -268,13 +270,17 @@ def test_every_view_is_drawn(tiny, tmp_path, monkeypatch):
     coverage = result.tables["coverage"]
     assert len(coverage) == 3
     assert coverage["share"].between(0, 1).all()
-    drawn = bound(provenance.VIEWS, result, provenance.SCHEMA)
+    result.save(tmp_path / "run")
+    drawn = bound(provenance.VIEWS, Result.open(tmp_path / "run"), provenance.SCHEMA)
     assert list(drawn) == [view.title for view in provenance.VIEWS]
+    for title, view in drawn.items():
+        still = " ".join(map(str, view.still()))
+        assert "was not measured" not in still, title
+        assert "cannot be drawn" not in still, title
 
 
 def test_heads_that_another_run_found_are_switched_off_too(planted, tmp_path, monkeypatch):
     from workbench import runs
-    from workbench.result import Result
 
     before = Result("knowledge-conflict")
     before.provenance.model = {"weight_hash": planted.card.weight_hash, "name": "planted"}
