@@ -7,7 +7,7 @@ hide other tokens in each row, and a pass over it costs what it costs without.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -52,13 +52,7 @@ def hidden_keys(model: InstrumentedModel, hidden: Bool[Tensor, "#row query key"]
             `hidden` has.
         Unfit: the model has layers whose memory is no keys.
     """
-    reason = unavailable_reason(model)
-    if reason:
-        raise Unfit(
-            f"{reason[0].upper()}{reason[1:]}.",
-            "attention in every layer",
-            "Replace the tokens by others instead.",
-        )
+    _check_fit(model)
     n_query, n_key = hidden.shape[1:]
     if n_query > n_key or bool(hidden.diagonal(n_key - n_query, 1, 2).any()):
         raise BadInput(
@@ -68,8 +62,38 @@ def hidden_keys(model: InstrumentedModel, hidden: Bool[Tensor, "#row query key"]
         )
 
     def look(call: AttentionCall) -> None:
-        call.mask = _with(call, hidden.to(call.query.device))
+        call.mask = _with(call, _last(call, hidden.to(call.query.device)))
 
+    with _looking(model, look):
+        yield
+
+
+@contextmanager
+def hidden_positions(model: InstrumentedModel, positions: Sequence[int]) -> Iterator[None]:
+    """Inside, tokens behind some positions do not see these, in passes of any length that read
+    prompts whole: keys are counted from the first token.
+
+    Raises:
+        BadInput: no positions.
+        Unfit: the model has layers whose memory is no keys.
+    """
+    _check_fit(model)
+    if not positions:
+        raise BadInput("No token is named.", "one position or more", "Name what is hidden.")
+    chosen, behind = list(positions), max(positions) + 1
+
+    def look(call: AttentionCall) -> None:
+        queries, keys = call.query.shape[2], call.key.shape[2]
+        here = torch.zeros(1, queries, keys, dtype=torch.bool, device=call.query.device)
+        here[:, max(0, behind - (keys - queries)) :, [at for at in chosen if at < keys]] = True
+        call.mask = _with(call, here)
+
+    with _looking(model, look):
+        yield
+
+
+@contextmanager
+def _looking(model: InstrumentedModel, look: Callable[[AttentionCall], None]) -> Iterator[None]:
     with (
         steady(model.module),
         attention_taps(model.layout, dict.fromkeys(range(model.n_layers), look), model.card.name),
@@ -77,10 +101,20 @@ def hidden_keys(model: InstrumentedModel, hidden: Bool[Tensor, "#row query key"]
         yield
 
 
-def _with(
+def _check_fit(model: InstrumentedModel) -> None:
+    reason = unavailable_reason(model)
+    if reason:
+        raise Unfit(
+            f"{reason[0].upper()}{reason[1:]}.",
+            "attention in every layer",
+            "Replace the tokens by others instead.",
+        )
+
+
+def _last(
     call: AttentionCall, hidden: Bool[Tensor, "#row query key"]
-) -> Shaped[Tensor, "#row #head last seen"]:
-    """The call's own mask, and what is hidden besides."""
+) -> Bool[Tensor, "#row last seen"]:
+    """What is hidden from the queries of a call: the last ones."""
     queries, keys = call.query.shape[2], call.key.shape[2]
     if queries > hidden.shape[1] or keys > hidden.shape[2]:
         raise BadInput(
@@ -88,8 +122,15 @@ def _with(
             f"at most {hidden.shape[1]} and {hidden.shape[2]}, as what is hidden says",
             "Give a mask of the whole prompt.",
         )
-    here = hidden[:, None, -queries:, hidden.shape[2] - keys :]
-    own = call.mask
+    return hidden[:, -queries:, hidden.shape[2] - keys :]
+
+
+def _with(
+    call: AttentionCall, hidden: Bool[Tensor, "#row last seen"]
+) -> Shaped[Tensor, "#row #head last seen"]:
+    """The call's own mask, and what is hidden besides."""
+    queries, keys = hidden.shape[1:]
+    here, own = hidden[:, None], call.mask
     if own is None:
         rows = torch.arange(queries, device=here.device)[:, None] + (keys - queries)
         here = here | (torch.arange(keys, device=here.device)[None] > rows)

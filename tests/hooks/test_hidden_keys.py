@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from hooks.hidden_keys import hidden_keys
+from hooks.hidden_keys import hidden_keys, hidden_positions
 from hooks.hook_points import hook_sites
 from hooks.prefix_cache import PrefixCache, step
 from hooks.sites import resolve
@@ -101,4 +101,16 @@ def test_recurrent_layers_are_refused():
 
     model = wb.load((families.module("mamba2"), tiny_tokenizer()))
     with pytest.raises(Unfit, match="no attention"), hidden_keys(model, masks()):
+        pass
+
+
+def test_positions_are_hidden_from_all_behind_them(model):
+    hidden = torch.zeros(1, len(IDS), len(IDS), dtype=torch.bool)
+    hidden[:, 6:, [2, 5]] = True
+    with torch.no_grad(), hidden_positions(model, [2, 5]):
+        found = model.forward(input_ids=torch.tensor([IDS]), use_cache=False).logits
+        shorter = model.forward(input_ids=torch.tensor([IDS[:8]]), use_cache=False).logits
+    torch.testing.assert_close(found, by_scores(model, hidden), atol=2e-5, rtol=1e-4)
+    torch.testing.assert_close(shorter, found[:, :8], atol=2e-5, rtol=1e-4)
+    with pytest.raises(BadInput, match="No token"), hidden_positions(model, []):
         pass

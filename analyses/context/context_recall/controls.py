@@ -4,8 +4,7 @@ nobody learned to read, one right before the question.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from analyses.context.context_recall import score_tables
@@ -14,8 +13,7 @@ from analyses.measures import recall_contexts as contexts
 from analyses.measures.recall_scores import recall, recall_by_whole_passes
 from analyses.measures.statistics import rate_interval
 from analyses.measures.untrained_twin import untrained
-from hooks.attention import AttentionCall, attention_taps
-from hooks.sweeps.knockout import attention_layers
+from hooks.hidden_keys import hidden_positions, unavailable_reason
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -39,26 +37,6 @@ def short_contexts(model: InstrumentedModel, params: Params) -> list[Context]:
     ]
 
 
-@contextmanager
-def hidden(model: InstrumentedModel, positions: Sequence[int]) -> Iterator[None]:
-    """Tokens behind some positions do not see these, in any layer of attention. Holds inside one
-    whole pass: keys are counted from the first token.
-    """
-    last, chosen = max(positions), list(positions)
-
-    def tap(call: AttentionCall) -> None:
-        scores = call.scores().clone()
-        rows, keys = scores.shape[2:]
-        first = keys - rows
-        behind = max(0, last + 1 - first)
-        scores[:, :, behind:, chosen] = float("-inf")
-        call.given_scores = scores
-
-    taps: dict[int, Callable[[AttentionCall], None]] = dict.fromkeys(attention_layers(model), tap)
-    with attention_taps(model.layout, taps, model.card.name):
-        yield
-
-
 def masked(model: InstrumentedModel, given: Sequence[Context]) -> pd.DataFrame:
     """Scores with each needle's keys hidden from all tokens behind it."""
     found = []
@@ -66,7 +44,7 @@ def masked(model: InstrumentedModel, given: Sequence[Context]) -> pd.DataFrame:
         start, end = context.questions[0].evidence
         spans = model.text.spans(context.text)
         at = [n for n, (a, b) in enumerate(spans) if a < end and b > start and b > a]
-        with hidden(model, at):
+        with hidden_positions(model, at):
             found += recall_by_whole_passes(model, [context])
     return score_tables.rows_of(given, found)
 
@@ -86,7 +64,7 @@ def ask(
         rows.append(("needle right before the question", hidden_ones[last], "almost always"))
     seen = score_tables.rows_of(given, recall(model, given, progress.subprogress(0, 0.3)))
     rows.append(("needle in a short text", seen, "as in the map"))
-    if attention_layers(model) and not any(b.states for b in model.layout.blocks):
+    if unavailable_reason(model) is None:
         progress(0.3, "Needles whose keys are hidden")
         rows.append(("the same, its keys hidden", masked(model, given), "as without a needle"))
     twin = recall(

@@ -9,12 +9,13 @@ import pytest
 import torch
 
 import workbench as wb
-from analyses.context.context_recall import controls, head_ablation, recall_heads
+from analyses.context.context_recall import head_ablation, recall_heads
 from analyses.context.context_recall.constants import INTACT, RANDOM, RETRIEVAL, TASKS
 from analyses.context.context_recall.head_sets import top_heads
 from analyses.context.context_recall.params import Params
 from analyses.measures.recall_contexts import Context, RecallQuestion
 from analyses.measures.recall_scores import recall, recall_by_whole_passes
+from hooks.hidden_keys import hidden_positions
 from tests.helpers import families
 from tests.helpers.planted import (
     ANSWERS,
@@ -125,7 +126,7 @@ def test_what_is_hidden_makes_no_difference(family: str) -> None:
     plain, hidden = [], []
     for each in made:
         plain.append(recall_by_whole_passes(model, [each])[0][0].logprobs)
-        with controls.hidden(model, at):
+        with hidden_positions(model, at):
             hidden.append(recall_by_whole_passes(model, [each])[0][0].logprobs)
     assert not np.allclose(*plain, atol=1e-4)
     assert np.allclose(*hidden, atol=1e-4)
@@ -135,6 +136,6 @@ def test_no_hook_survives(copying: Any) -> None:
     before = recall(copying, facts())
     with torch.no_grad():
         recall_heads.scores(copying, facts()[:2], Progress())
-        with controls.hidden(copying, [1]):
+        with hidden_positions(copying, [1]):
             pass
     assert recall(copying, facts()) == before
