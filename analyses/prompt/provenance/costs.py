@@ -27,6 +27,7 @@ _ANSWER = 3  # tokens of the model's own answer: its first clause
 _CHARACTERS = 4  # of a token
 _NOISES = 3  # draws of noise
 _UNEMBEDDING = 0.3  # of a token's work, about
+_CUT = 6  # sentences that are cut out
 _MORE = 4  # tokens said beyond an answer
 
 
@@ -48,12 +49,15 @@ def cost(model: InstrumentedModel, params: Params) -> dict[str, Cost]:
     half = n / 2 if n <= LONG else n / 4
     contexts = draws + 1 + _TRIED * (tried > 0)
     blocked = _TRIED * tried + draws + 1 + 2 * PARTS_AT_RANDOM
+    cut = min(_CUT, pieces)
     found = {
         "split": Cost(
             contexts * whole + blocked * behind + n + params.length,
             passes=2 * contexts + params.length,
         ),
-        "sentences": Cost(pieces * (half + tail + 2 * answer) + 2 * n, passes=4 + answer + _MORE),
+        "sentences": Cost(
+            pieces * (half + tail + 2 * answer) + (2 + cut) * n, passes=4 + cut * (answer + _MORE)
+        ),
         "tokens": Cost(n * answer + 2 * n, passes=3, backward=n + answer),
     }
     if "z" in model.sites:

@@ -24,7 +24,7 @@ from analyses.prompt.provenance.constants import NAME, SUBJECT_TOKENS
 from analyses.prompt.provenance.costs import cost, draws_of
 from analyses.prompt.provenance.neutral import neutral_tokens
 from analyses.prompt.provenance.parts import PARTS
-from analyses.prompt.provenance.prompt_parts import PromptParts, Sentence, take_apart
+from analyses.prompt.provenance.prompt_parts import PromptParts, take_apart
 from hooks.hidden_keys import unavailable_reason
 from hooks.model import load
 from workbench.cost import of_parts, stages
@@ -68,12 +68,16 @@ def run(model: InstrumentedModel, params: Params, progress: Progress) -> Result:
         progress.checkpoint(result)
     result.tables["prompt"] = _strip(model, asked, found)
     if "sentences" in parts and asked.sentences:
-        table = sentences.sentence_table(model, asked, answer, params.seed, left["sentences"])
+        part = left["sentences"]
+        table = sentences.sentence_table(
+            model, asked, answer, params.seed, part.subprogress(0, 0.7)
+        )
+        length = max(len(answer) + 4, 8)
+        table["without"] = sentences.says_without(
+            model, asked, table, length, part.subprogress(0.7, 1)
+        )
         result.tables["sentences"] = table
-        best = table.loc[table["cost"].idxmax()]
-        piece = Sentence(best["text"], int(best["start"]), int(best["stop"]))
-        without = sentences.says_without(model, asked, piece, max(len(answer) + 4, 8))
-        findings.add_sentences(result, without.strip(), words)
+        findings.add_sentences(result, words)
         progress.checkpoint(result)
     if "tokens" in parts:
         gradient = _gradient(result, model, asked, answer)

@@ -131,7 +131,7 @@ def _share(p: float) -> str:
     )
 
 
-def add_sentences(result: Result, without: str, words: str) -> None:
+def add_sentences(result: Result, words: str) -> None:
     """The sentence that counts most, and what is said without it."""
     table = result.tables["sentences"]
     costs = table["cost"].dropna()
@@ -143,7 +143,8 @@ def add_sentences(result: Result, without: str, words: str) -> None:
     result.add(Finding(
         "sentence", float(best["cost"]),
         f"The answer rests most on {quoted(str(best['text']))}: hidden from all that follows, it"
-        f" costs {best['cost']:.1f} nats{second}. Without it the model goes on {quoted(without)}.",
+        f" costs {best['cost']:.1f} nats{second}. Without it the model goes on"
+        f" {quoted(str(best['without']))}.",
         unit="nats",
     ))  # fmt: skip
     flips = int((~table["still"].dropna().astype(bool)).sum())
@@ -205,7 +206,7 @@ def add_heads(result: Result) -> None:
         result.add(Finding(
             f"{name}_heads" if name in _LOOK else f"found_heads_{number}", lost,
             f"{len(heads)} {which} ({shown}) cost the answer {lost:.1f} nats when they are off at"
-            f" the end{beside}.",
+            f" the end{beside}. Then the model says {quoted(str(rows['said'].iloc[0]))}.",
             unit="nats",
         ))  # fmt: skip
 

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from workbench.progress import Progress
 
 Head = tuple[int, int]
+_MORE = 6  # tokens said beyond as many as the answer has
 _LOOKS = 0.1  # of a head's attention, at the least, is on the part that it is taken to read
 
 
@@ -103,24 +105,28 @@ def switch_off(
 
     Returns:
         A row for each group and each random draw: `group`, `of` (the group that a random draw is
-        as large as), `heads`, `logp` of the whole answer.
+        as large as), `heads`, `logp` of the whole answer, and for groups what the model `said`.
     """
     import pandas as pd
 
     prefix = PrefixCache(model, [asked.ids[:-1]]).state()
     every = [(int(row.layer), int(row.head)) for row in table.itertuples()]
     rng = random.Random(seed)
-    rows = [("none", "none", "", _logp(model, prefix, asked, answer, []))]
+
+    def measured(name: str, of: str, heads: Sequence[Head]) -> tuple[str, str, str, float, str]:
+        logp = _logp(model, prefix, asked, answer, heads)
+        length = len(answer) + _MORE if name != RANDOM else 0
+        return name, of, _names(heads), logp, _said(model, prefix, asked, heads, length)
+
+    rows = [measured("none", "none", [])]
     named = {name: heads for name, heads in {**groups(table), **found_before}.items() if heads}
     for n, (name, heads) in enumerate(named.items()):
         progress(n / max(1, len(named)), "Groups of heads off, and random ones")
-        rows.append((name, name, _names(heads), _logp(model, prefix, asked, answer, heads)))
+        rows.append(measured(name, name, heads))
         others = [head for head in every if head not in heads]
         for _ in range(RANDOM_GROUPS if len(others) >= len(heads) else 0):
-            drawn = sorted(rng.sample(others, len(heads)))
-            logp = _logp(model, prefix, asked, answer, drawn)
-            rows.append((RANDOM, name, _names(drawn), logp))
-    return pd.DataFrame(rows, columns=["group", "of", "heads", "logp"])
+            rows.append(measured(RANDOM, name, sorted(rng.sample(others, len(heads)))))
+    return pd.DataFrame(rows, columns=["group", "of", "heads", "logp", "said"])
 
 
 def heads_of_run(model: InstrumentedModel, ref: str) -> dict[str, list[Head]]:
@@ -163,11 +169,27 @@ def _logp(
 ) -> float:
     """Log-probability of the answer, with heads off from the prompt's last token on."""
     ids = torch.tensor([[asked.ids[-1], *answer[:-1]]], device=model.device)
-    if off:
-        with wb.ablate(model, list(off)):
-            _, logits = step(model, prefix.fork(), ids)
-    else:
+    with wb.ablate(model, list(off)) if off else nullcontext():
         _, logits = step(model, prefix.fork(), ids)
     goal = torch.tensor([list(answer)], device=model.device)
     each = logits.float().log_softmax(-1).gather(2, goal[:, :, None])
     return float(each.sum())
+
+
+def _said(
+    model: InstrumentedModel,
+    prefix: PrefixState,
+    asked: PromptParts,
+    off: Sequence[Head],
+    length: int,
+) -> str:
+    """What the model says with heads off from the prompt's last token on, greedily."""
+    token, said, state = asked.ids[-1], list[int](), prefix.fork()
+    with wb.ablate(model, list(off)) if off else nullcontext():
+        for _ in range(length):
+            state, logits = step(model, state, torch.tensor([[token]], device=model.device))
+            token = int(logits[0, -1].argmax())
+            if model.text.is_special(token):
+                break
+            said.append(token)
+    return model.text.decode_continuation(said).strip()

@@ -86,6 +86,8 @@ SCHEMA = Schema(
               "nats"),
             C("late_cost", "The same where only question and answer do not see it.", "nats",
               title="hidden from the question"),
+            C("without", "What the model says when it is cut out of the prompt, of the sentences"
+              " that cost most.", title="said without it"),
             C("still", "Whether the model would still say every token of the answer.",
               title="same answer"),
         ]),
@@ -114,6 +116,7 @@ SCHEMA = Schema(
             C("of", "The group that a random draw is as large as."),
             C("heads", "The heads."),
             _LOGP,
+            C("said", "What the model says then, greedily."),
         ]),
         TableSchema("surprise", "How surprising each token of the answer is.", [
             C("place", "Place of the token in the answer, from 0."),

@@ -85,7 +85,8 @@ def chosen_sentence(run: Result, pick: Pick) -> str:
         else "leaves the answer as it is" if still
         else "changes what the model says"
     )  # fmt: skip
-    return f"“{row['text']}” {then}. Cost: {row['cost']:.2f} nats."
+    said = f" Cut out of the prompt, the model says “{row['without']}”." if row["without"] else ""
+    return f"“{row['text']}” {then}. Cost: {row['cost']:.2f} nats.{said}"
 
 
 def marks(run: Result) -> dict[tuple[int, int], str]:
@@ -163,3 +164,9 @@ def covered(run: Result) -> pd.DataFrame:
     shares = {name: 100 * table[column] for name, column in
               (("mean", "share"), ("low", "low"), ("high", "high"))}  # fmt: skip
     return table.assign(start=[f"after {start}" for start in table["start"]], **shares)
+
+
+def group_rows(run: Result) -> pd.DataFrame:
+    """The groups of heads, without the random draws."""
+    table = run.tables["groups"]
+    return table[table["group"] != RANDOM].drop(columns="of")

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
+import torch
 
 from analyses.prompt.provenance.constants import LONG
 from analyses.prompt.provenance.neutral import neutral_tokens
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from workbench.progress import Progress
 
 _BLOCKS = 8  # of sentences that are taken away together first, in a long prompt
+_CUT = 6  # sentences, without which it is generated what the model says
 _INSIDE = 2  # of these blocks, whose sentences are then taken away one by one
 
 
@@ -103,13 +105,25 @@ class _Taking:
         )
 
 
-def says_without(model: InstrumentedModel, asked: PromptParts, piece: Sentence, length: int) -> str:
-    """What the model says when a sentence is cut out of the prompt, greedily."""
-    import torch
-
-    ids = [*asked.ids[: piece.start], *asked.ids[piece.stop :]]
-    new = continued(model, torch.tensor([ids], device=model.device), length)
-    return model.text.decode_continuation(new[0].tolist(), special=False)
+def says_without(
+    model: InstrumentedModel,
+    asked: PromptParts,
+    table: pd.DataFrame,
+    length: int,
+    progress: Progress,
+) -> list[str]:
+    """What the model says when a sentence is cut out of the prompt, greedily; for the sentences
+    that cost most, "" for the others.
+    """
+    said = [""] * len(table)
+    chosen = table["cost"].nlargest(_CUT).index
+    for n, row in enumerate(chosen):
+        progress(n / len(chosen), "What is said without a sentence")
+        start, stop = int(table.loc[row, "start"]), int(table.loc[row, "stop"])
+        ids = [*asked.ids[:start], *asked.ids[stop:]]
+        new = continued(model, torch.tensor([ids], device=model.device), length)
+        said[row] = model.text.decode_continuation(new[0].tolist(), special=False).strip()
+    return said
 
 
 def token_table(

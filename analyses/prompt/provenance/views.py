@@ -132,6 +132,7 @@ VIEWS = [
                 unit="nats that the answer loses", title="Heads off at the end, together"),
         v.says("The line of random heads goes from the least to the most of ten draws.",
                small=True),
+        v.table(sel.group_rows, "What is said with heads off", of="groups"),
         v.table("heads", "All heads", order=["effect"], picks="head"),
     ]),
     v.View("Closed-book", needs="closed_book", parts=[

@@ -77,6 +77,10 @@ def test_heads_that_copy_and_remember_are_found(planted):
                  parts=["heads", "sentences", "tokens"])  # fmt: skip
     groups = copied.tables["groups"].set_index("group")["heads"]
     assert "L1H1" in groups[PROMPT].split()
+    said = copied.tables["groups"].set_index("group")["said"]
+    assert said["none"].startswith(ANSWERS[6])
+    assert said[PROMPT].startswith(ANSWERS[1])  # what it remembers
+    assert copied.tables["sentences"]["without"].iloc[0].startswith(ANSWERS[1])
     assert copied.tables["tokens"].set_index("pos")["cost"].idxmax() == 5  # the answer's own place
     assert copied.findings["sentence"].value > 1
     kept = run(planted, prompt=CONFLICT.format(SUBJECTS[0], ANSWERS[5]), length=1, parts=["heads"],
