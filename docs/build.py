@@ -29,8 +29,8 @@ HERE = Path(__file__).parent
 ROOT = HERE.parent
 EXAMPLES = ROOT / "examples"
 OUT = ROOT / "ui" / "static_docs"
-LIMIT = 8_000_000
-"""Bytes that the built site may take: it travels in the wheel."""
+LIMIT = 10_000_000
+"""Bytes that the built site may take: it travels in the wheel, where it is a fifth as large."""
 
 DOOR: Mapping[str, Sequence[str]] = {
     "Models": ["load", "InstrumentedModel", "contract"],

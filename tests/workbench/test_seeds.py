@@ -101,10 +101,14 @@ def test_what_ours_choose_is_in_their_sample_runs():
         for name, of in registry.get(result.analysis).choices.items():
             choices[name] = of(result)
     assert set(choices) == {
+        "best layer to edit",
+        "the policy that keeps most at a quarter",
+        "retrieval heads",
         "context heads",
         "memory heads",
         "memorization heads",
         "layers that store pairs",
         "sites that are told from permuted tokens",
     }
+    assert not choices.pop("best layer to edit")  # the sample does not look for one
     assert all(choices.values())

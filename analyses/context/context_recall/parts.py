@@ -10,8 +10,8 @@ if TYPE_CHECKING:
     from hooks.model import InstrumentedModel
 
 Name = Literal[
-    "needles", "wordings", "position", "interference", "heads", "passkey", "own",
-    "documents", "ruler", "missing", "order", "repetition", "sessions",
+    "needles", "wordings", "position", "interference", "heads", "passkey",
+    "documents", "ruler", "missing", "order", "repetition", "sessions", "own",
 ]  # fmt: skip
 
 

@@ -49,7 +49,7 @@ def test_a_third_partys_sum_takes_no_page_down(llama):
 def test_the_list_says_what_each_question_gives_and_takes(llama):
     groups, _ = questions.groups_for(llama)
     assert [room.title for room, _ in groups][:3] == ["One prompt", "Weights", "Context"]
-    (conflict,) = next(some for room, some in groups if room.name == "context")
+    (conflict,) = (q for _, some in groups for q in some if q.name == "knowledge-conflict")
     assert "quick: " in conflict.takes or conflict.takes == "Takes a few seconds"
     (text,) = (q for room, some in groups for q in some if q.name == "extraction")
     assert text.takes == f"{estimates.DEPENDS}."

@@ -118,6 +118,7 @@ def test_a_browser_finds_everything_below_the_prefix(browser, llama, runs):
         page.goto(f"{address}{ROOT}")  # without the slash
         page.wait_for_selector('body[data-model="ready"]')  # until then Home loads itself again
         page.get_by_role("navigation", name="Pages").get_by_role("link", name="Playground").click()
+        page.get_by_role("tab", name="Try a prompt").click()
         page.wait_for_selector("#answer .try .tokens li", timeout=60_000)
         before = page.locator("#answer").inner_text()
         page.get_by_label("Prompt", exact=True).fill("The capital of Peru is")
