@@ -25,6 +25,7 @@ from hooks.hidden_keys import hidden_keys
 from hooks.layer_replay import keeps_only_keys, logit_error
 from hooks.prefix_cache import PrefixState
 from hooks.recurrent.cache_tensors import selected
+from hooks.weights import dtype_of
 from workbench.errors import BadInput
 from workbench.torch_modes import ordinary
 
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
 
 _TOKENS = 4096  # read in one batch
 _PAIRS = 2**24  # of queries and keys in the masks of one batch
+_CACHED = 2**29  # bytes of keys and values that the rows of one batch hold
 _goes_on: WeakKeyDictionary[nn.Module, bool] = WeakKeyDictionary()
 """Of each module that was tried, whether it reads on from its cache as it reads a whole prompt."""
 
@@ -176,13 +178,22 @@ class _Reading:
         for row in sorted(range(len(changes)), key=starts.__getitem__):
             first = starts[group[0]] if group else 0
             each = len(self._whole) - first
-            room = min(_TOKENS // each, _PAIRS // (each * len(self._whole)))
+            held = self._token_bytes() * len(self._whole)
+            room = min(
+                _TOKENS // each, _PAIRS // (each * len(self._whole)), int(_CACHED // max(1, held))
+            )
             if group and len(group) >= max(1, room):
                 yield group
                 group = []
             group.append(row)
         if group:
             yield group
+
+    def _token_bytes(self) -> int:
+        """Bytes of keys and values of one token, in all layers."""
+        model = self.model
+        size = 2 * model.n_layers * max(1, model.n_kv_heads) * max(1, model.d_head)
+        return size * dtype_of(model.layout.embed).itemsize
 
     def _start(self, change: PromptChange) -> int:
         """Where a version is read from: the last token of the prompt is always read again."""

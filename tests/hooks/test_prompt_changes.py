@@ -102,3 +102,16 @@ def test_changes_that_cannot_be_are_refused(change):
         read_answer(model, PROMPT, ANSWER, [change])
     with pytest.raises(BadInput, match="answer of 0"):
         read_answer(model, PROMPT, [], [PromptChange()])
+
+
+def test_batches_hold_no_more_keys_than_there_is_room_for(monkeypatch):
+    model = wb.load((tiny_llama(), tiny_tokenizer()))
+    changes = [PromptChange(hidden=(Hidden(at, at + 1, 39),)) for at in range(39)]
+    together = read_answer(model, PROMPT, ANSWER, changes)
+    monkeypatch.setattr("hooks.prompt_changes._CACHED", 1)
+    rows = []
+    hook = model.layout.embed.register_forward_hook(lambda _, args, out: rows.append(len(out)))
+    alone = read_answer(model, PROMPT, ANSWER, changes)
+    hook.remove()
+    assert set(rows) == {1}
+    torch.testing.assert_close(alone.logp, together.logp, atol=3e-5, rtol=1e-4)

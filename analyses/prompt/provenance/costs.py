@@ -27,7 +27,7 @@ _ANSWER = 3  # tokens of the model's own answer: its first clause
 _CHARACTERS = 4  # of a token
 _NOISES = 3  # draws of noise
 _UNEMBEDDING = 0.3  # of a token's work, about
-_CUT = 6  # sentences that are cut out
+_CUT = 3  # sentences that are cut out
 _MORE = 4  # tokens said beyond an answer
 
 

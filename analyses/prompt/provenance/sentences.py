@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from workbench.progress import Progress
 
 _BLOCKS = 8  # of sentences that are taken away together first, in a long prompt
-_CUT = 6  # sentences, without which it is generated what the model says
+_CUT = 3  # sentences, without which it is generated what the model says
 _INSIDE = 2  # of these blocks, whose sentences are then taken away one by one
 
 
