@@ -58,7 +58,9 @@ def cost(model: InstrumentedModel, params: Params) -> dict[str, Cost]:
         "sentences": Cost(
             pieces * (half + tail + 2 * answer) + (2 + cut) * n, passes=4 + cut * (answer + _MORE)
         ),
-        "tokens": Cost(n * answer + 2 * n, passes=3, backward=n + answer),
+        "tokens": Cost(
+            (n if n <= LONG else LONG / 4) * answer + 2 * n, passes=3, backward=n + answer
+        ),
     }
     if "z" in model.sites:
         heads = max(1, model.n_heads) * model.n_layers

@@ -82,7 +82,7 @@ def run(model: InstrumentedModel, params: Params, progress: Progress) -> Result:
     if "tokens" in parts:
         gradient = _gradient(result, model, asked, answer)
         result.tables["tokens"] = sentences.token_table(
-            model, asked, answer, gradient, left["tokens"]
+            model, asked, answer, gradient, result.tables.get("sentences"), left["tokens"]
         )
         findings.add_tokens(result, asked)
     if "heads" in parts:

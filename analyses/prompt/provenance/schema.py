@@ -21,7 +21,9 @@ SENTENCES = (
 )
 TOKENS = (
     "Each token is hidden from the prompt's last token and from the answer alone: what other tokens"
-    " took from it before is still there, so a context may matter though no single token does."
+    " took from it before is still there, so a context may matter though no single token does. In a"
+    " prompt of more than 400 tokens only those of the question and of the sentences that cost most"
+    " are hidden."
 )
 HEADS = (
     "Each head is switched off at the prompt's last token. Heads that look at the context there, or"

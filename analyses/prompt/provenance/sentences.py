@@ -131,6 +131,7 @@ def token_table(
     asked: PromptParts,
     answer: Sequence[int],
     gradient: np.ndarray | None,
+    sentences: pd.DataFrame | None,
     progress: Progress,
 ) -> pd.DataFrame:
     """A row for each token of the prompt: what the answer loses where the prompt's last token and
@@ -138,23 +139,40 @@ def token_table(
 
     Args:
         gradient: gradient times embedding of each token, in nats, (token,).
+        sentences: see `sentence_table`; in a prompt of more than 400 tokens only those of the
+            question and of the sentences that cost most are hidden.
     """
     import pandas as pd
 
     n = len(asked.ids)
     costs = np.full(n, np.nan)
     if unavailable_reason(model) is None and n > 1:
-        changes = [PromptChange(hidden=(Hidden(pos, pos + 1, n - 1),)) for pos in range(n - 1)]
+        tried = _tried(asked, sentences)
+        changes = [PromptChange(hidden=(Hidden(pos, pos + 1, n - 1),)) for pos in tried]
         total = read_answer(
             model, asked.ids, answer, [PromptChange(), *changes], progress
         ).total.numpy()
-        costs[:-1] = total[0] - total[1:]
+        costs[tried] = total[0] - total[1:]
     parts = [_part_of(asked, pos) for pos in range(n)]
     guess = np.full(n, np.nan) if gradient is None else gradient
     return pd.DataFrame({
         "pos": range(n), "token": model.prompt_strings(asked.ids), "part": parts,
         "cost": costs, "gradient": guess,
     })  # fmt: skip
+
+
+def _tried(asked: PromptParts, sentences: pd.DataFrame | None) -> list[int]:
+    """The tokens that are hidden: all but the last of a short prompt."""
+    n = len(asked.ids)
+    if n <= LONG or sentences is None:
+        return list(range(n - 1))
+    best = sentences.loc[sentences["cost"].nlargest(_CUT).index]
+    inside = {
+        pos
+        for start, stop in zip(best["start"], best["stop"], strict=True)
+        for pos in range(int(start), int(stop))
+    }
+    return sorted(inside | set(range(asked.question[0], n - 1)))
 
 
 def gradient_of(model: InstrumentedModel, asked: PromptParts, answer: Sequence[int]) -> np.ndarray:

@@ -303,3 +303,22 @@ def test_heads_that_another_run_found_are_switched_off_too(planted, tmp_path, mo
     before.provenance.model = {"weight_hash": "other", "name": "other"}
     with pytest.raises(BadInput, match="other weights"):
         run(planted, prompt=prompt, parts=["heads"], run="conflict")
+
+
+def test_a_long_prompt_is_searched_in_two_steps(planted, monkeypatch):
+    for module in ("sentences", "costs"):
+        monkeypatch.setattr(f"analyses.prompt.provenance.{module}.LONG", 60)
+    filler = "The capital of Land9 is City9 . "
+    said = f"The capital of {SUBJECTS[1]} is {ANSWERS[6]} . "
+    prompt = filler * 9 + said + filler * 9 + f"Question : Answer : The capital of {SUBJECTS[1]} is"
+    result = run(planted, prompt=prompt.replace(" . ", ". "), length=1, draws=2,
+                 answer=ANSWERS[6], parts=["sentences", "tokens"])  # fmt: skip
+    table, tokens = result.tables["sentences"], result.tables["tokens"]
+    assert len(table) == 19
+    assert table["cost"].isna().any()  # blocks that cost little are not looked into
+    assert table["cost"].idxmax() == 9
+    hidden = tokens.dropna(subset=["cost"])
+    assert len(hidden) < len(tokens) / 2
+    row = table.loc[9]
+    assert set(range(int(row["start"]), int(row["stop"]))) <= set(hidden["pos"])
+    assert ANSWERS[6] in hidden.loc[hidden["cost"].idxmax(), "token"]
