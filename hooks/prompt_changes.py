@@ -138,11 +138,6 @@ def read_answer(
     return AnswerReadings(logp, likeliest)
 
 
-def tokens_read(prompt: int, changes: Sequence[PromptChange], ids: Sequence[int]) -> int:
-    """Tokens that go through the model for these versions of a prompt of so many tokens."""
-    return prompt + sum(prompt - change.start(ids) for change in changes)
-
-
 @dataclass
 class _Reading:
     """A prompt and its answer, read from the front as far as versions have it in common."""

@@ -19,11 +19,6 @@ def byte_offsets(text: str) -> np.ndarray:
     return np.concatenate([[0], np.cumsum(widths)])
 
 
-def character_offset(text: str, offset: int) -> int:
-    """Which character a byte of the text as UTF-8 belongs to."""
-    return int(np.searchsorted(byte_offsets(text), offset, side="right")) - 1
-
-
 def token_cuts(text: str, spans: Iterable[tuple[int, int]]) -> list[int]:
     """Byte offsets at which a token begins or ends.
 

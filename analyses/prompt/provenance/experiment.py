@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from analyses.prompt.provenance.params import Params
     from analyses.prompt.provenance.subject import QuestionSubject
     from hooks.model import InstrumentedModel
+    from workbench.corpora import CorpusIndex
     from workbench.progress import Progress
 
 
@@ -57,7 +58,10 @@ def run(model: InstrumentedModel, params: Params, progress: Progress) -> Result:
     left = stages(progress, model, planned)
     known_heads = head_groups.heads_of_run(model, params.run) if params.run.strip() else {}
     asked = take_apart(model, params.prompt, params.question, chat=params.chat)
-    progress(0.0, "The model's answer")
+    # First of all: a corpus that is not there is said before minutes are spent.
+    where = params.corpus.strip() if parts & {"recited", "samples"} else ""
+    texts = recited.opened(where, progress.subprogress(0, 0.01)) if where else None
+    progress(0.01, "The model's answer")
     answer, said = answer_tokens(model, asked, params.answer, params.length)
     words = model.text.decode_continuation(answer).strip()
     result = Result(NAME)
@@ -101,9 +105,13 @@ def run(model: InstrumentedModel, params: Params, progress: Progress) -> Result:
         )
         findings.add_closed_book(result)
     if "recited" in parts:
-        _look_up(result, model, params, asked, answer, left["recited"])
-    if "samples" in parts:
-        _sample(result, model, params, left["samples"])
+        _look_up(result, model, texts, asked, answer)
+    if "samples" in parts and texts is not None:
+        _sample(result, model, texts, params, left["samples"])
+    if texts is not None:
+        result.provenance.notes["corpus"] = (
+            f"{where}: {texts.documents:,} documents, {texts.bytes:,} bytes"
+        )
     if "trace" in parts and found is not None:
         array, tokens, clean, noisy = fact_trace.trace_question(
             model, asked, found, answer, params.seed, left["trace"]
@@ -178,10 +186,9 @@ def _split(
 def _look_up(
     result: Result,
     model: InstrumentedModel,
-    params: Params,
+    texts: CorpusIndex | None,
     asked: PromptParts,
     answer: list[int],
-    progress: Progress,
 ) -> None:
     """How surely the answer is recited, and where it stands in the corpus that is named."""
     table = recited.surprise_table(model, asked, answer)
@@ -189,26 +196,26 @@ def _look_up(
     words = model.text.decode_continuation(answer)
     findings.add_recited(result, recited.longest_run(table["greedy"].to_numpy()),
                          recited.zlib_nats(words))  # fmt: skip
-    if params.corpus.strip():
-        found = recited.opened(params.corpus.strip(), progress)
-        result.tables["spans"] = recited.span_table(model, found, asked, answer)
-        result.provenance.notes["corpus"] = (
-            f"{params.corpus}: {found.documents:,} documents, {found.bytes:,} bytes"
-        )
+    if texts is not None:
+        result.tables["spans"] = recited.span_table(model, texts, asked, answer)
         findings.add_spans(result, words)
 
 
-def _sample(result: Result, model: InstrumentedModel, params: Params, progress: Progress) -> None:
+def _sample(
+    result: Result,
+    model: InstrumentedModel,
+    texts: CorpusIndex,
+    params: Params,
+    progress: Progress,
+) -> None:
     """What the model says by itself, beside one that has not read the corpus."""
     models = {model.card.name: model}
     if params.beside.strip():
         other = load(params.beside.strip(), device=str(model.device))
         models[other.card.name] = other
-    found = recited.opened(params.corpus.strip(), progress.subprogress(0, 0.1))
     result.tables["coverage"], result.tables["samples"] = free_samples.sample_table(
-        models, found, params.samples, params.sampled, params.least, params.seed,
-        progress.subprogress(0.1, 1),
-    )  # fmt: skip
+        models, texts, params.samples, params.sampled, params.least, params.seed, progress
+    )
     findings.add_coverage(result, model.card.name, params.least)
 
 

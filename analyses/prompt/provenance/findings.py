@@ -281,6 +281,10 @@ def add_coverage(result: Result, name: str, least: int) -> None:
     """How much of what the model says by itself stands in the corpus."""
     table = result.tables["coverage"]
     own = table[table["model"] == name]
+    if own["share"].isna().all():
+        says = f"No sample has {least} tokens, so none can hold a span that counts."
+        result.add(Finding("coverage", float("nan"), says, unit="share"))
+        return
     best = own.loc[own["share"].fillna(-1).idxmax()]
     says = (
         f"Of what the model says by itself after {best['start']}, {percent(float(best['share']))}"

@@ -57,7 +57,8 @@ class Params(BaseModel, frozen=True, extra="forbid"):
     corpus: str = Field(
         "",
         description="Where the answer is looked up: an index made by `workbench corpus index`, or"
-        " texts (a folder, a file, an organism) that are indexed first",
+        " texts (a folder, a file, an organism) that are indexed first, in the cache of the"
+        " workbench, where that takes five times their size",
         max_length=2000,
     )
     run: str = Field(

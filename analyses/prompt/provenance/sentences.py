@@ -13,7 +13,7 @@ from analyses.prompt.provenance.neutral import neutral_tokens
 from analyses.prompt.provenance.prompt_parts import PromptParts, Range, Sentence
 from hooks.generation import continued
 from hooks.hidden_keys import unavailable_reason
-from hooks.prompt_changes import AnswerReadings, Hidden, PromptChange, read_answer
+from hooks.prompt_changes import Hidden, PromptChange, read_answer
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 _BLOCKS = 8  # of sentences that are taken away together first, in a long prompt
 _CUT = 3  # sentences, without which it is generated what the model says
+_NOT = (np.nan, np.nan)  # what is not known of a sentence that was not taken away alone
 _INSIDE = 2  # of these blocks, whose sentences are then taken away one by one
 
 
@@ -44,19 +45,19 @@ def sentence_table(
 
     pieces = asked.sentences
     taking = _Taking(model, asked, answer, seed)
-    late = taking.read(pieces, progress.subprogress(0, 0.3), late=True)
+    late = np.full(len(pieces), np.nan)
+    if taking.hides:
+        late, _ = taking.read(pieces, progress.subprogress(0, 0.3), late=True)
     chosen = list(range(len(pieces)))
     if len(asked.ids) > LONG and len(pieces) > _BLOCKS:
         chosen = _inside(taking, pieces, progress.subprogress(0.3, 0.6))
     found = taking.read([pieces[n] for n in chosen], progress.subprogress(0.6, 1))
-    logp, _ = taking.unchanged
-    rows = []
-    for n, piece in enumerate(pieces):
-        at = chosen.index(n) if n in chosen else None
-        cost = np.nan if at is None else float(logp - found.total[at])
-        still = np.nan if at is None else _still(found, at, answer)
-        late_cost = float(logp - late.total[n]) if taking.hides else np.nan
-        rows.append((n, piece.text, piece.start, piece.stop, cost, late_cost, still))
+    measured = dict(zip(chosen, zip(*found, strict=True), strict=True))
+    rows = [
+        (n, each.text, each.start, each.stop, measured.get(n, _NOT)[0], late[n],
+         measured.get(n, _NOT)[1])
+        for n, each in enumerate(pieces)
+    ]  # fmt: skip
     columns = ["sentence", "text", "start", "stop", "cost", "late_cost", "still"]
     return pd.DataFrame(rows, columns=columns)
 
@@ -65,13 +66,9 @@ def _inside(taking: _Taking, pieces: Sequence[Sentence], progress: Progress) -> 
     """Sentences of the blocks whose loss costs most."""
     blocks = [block for block in np.array_split(np.arange(len(pieces)), _BLOCKS) if len(block)]
     spans = [Sentence("", pieces[b[0]].start, pieces[b[-1]].stop) for b in blocks]
-    found = taking.read(spans, progress)
-    order = np.argsort(found.total.numpy())[:_INSIDE]
+    costs, _ = taking.read(spans, progress)
+    order = np.argsort(-costs)[:_INSIDE]
     return sorted(int(n) for block in order for n in blocks[block])
-
-
-def _still(found: AnswerReadings, row: int, answer: Sequence[int]) -> bool:
-    return found.likeliest[row].tolist() == list(answer)
 
 
 class _Taking:
@@ -84,17 +81,19 @@ class _Taking:
     ) -> None:
         self._model, self._asked, self._answer = model, asked, list(answer)
         self.hides = unavailable_reason(model) is None
-        found = read_answer(model, asked.ids, answer, [PromptChange()])
-        self.unchanged = float(found.total[0]), found.likeliest[0].tolist()
         longest = max((stop - start for start, stop in asked.context), default=0)
         words = model.text.decode_continuation(answer)
         self._neutral = neutral_tokens(model, longest, 1, [words], seed)[0]
 
     def read(
         self, pieces: Sequence[Sentence], progress: Progress, *, late: bool = False
-    ) -> AnswerReadings:
-        changes = [self._change(each, late) for each in pieces]
-        return read_answer(self._model, self._asked.ids, self._answer, changes, progress)
+    ) -> tuple[np.ndarray, list[bool]]:
+        """What the answer loses without each, in nats, and whether it would still be said."""
+        changes = [PromptChange(), *(self._change(each, late) for each in pieces)]
+        found = read_answer(self._model, self._asked.ids, self._answer, changes, progress)
+        total = found.total.numpy().astype(float)
+        still = [row.tolist() == self._answer for row in found.likeliest[1:]]
+        return total[0] - total[1:], still
 
     def _change(self, piece: Sentence, late: bool) -> PromptChange:
         start, stop = piece.start, piece.stop

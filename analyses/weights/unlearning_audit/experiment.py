@@ -166,7 +166,8 @@ def _forget(result: Result, own: Audit, progress: Progress) -> FinishedMethods |
         one = kept.get(method)
         if one is None:
             one = forget(own.model, own.sets, method, aim, own.params.steps, own.params.seed, part)
-            kept.put(one)
+            if why := kept.put(one):
+                result.provenance.notes["going on after a stop"] = f"not possible: {why}"
         own.made.append(one)
     own.subjects += [unlearned(one.title, own.model, one.done) for one in own.made]
     sizes = [change_size(own.model, one.done) for one in own.made]

@@ -31,8 +31,7 @@ class FinishedMethods:
 
     Which folder it is depends on all that decides what a method makes: the weights, the passages,
     the aim, the steps and the seed. Of the parts nothing depends on it, so a run that was stopped
-    may also be started again with others. What cannot be written is not kept, and nothing is said:
-    the run itself needs none of it.
+    may also be started again with others.
     """
 
     def __init__(
@@ -64,8 +63,10 @@ class FinishedMethods:
         done = Unlearned(method, self._base, delta, UnlearningLog.from_json(log))
         return Forgetting(title, done, seconds, path)
 
-    def put(self, one: Forgetting) -> None:
-        """Keep what a method made."""
+    def put(self, one: Forgetting) -> str:
+        """Keep what a method made. The run itself needs none of it, so what cannot be written does
+        not end it; gives why, "" where all is kept.
+        """
         change, about = self._files(one.done.method)
         names = [*one.done.delta.index, *one.done.delta.left]
         log = dataclasses.asdict(one.done.log)
@@ -75,8 +76,9 @@ class FinishedMethods:
             change.unlink(missing_ok=True)
             one.done.save(change)
             checkpointing.replace(about, says)  # last: a method is kept once both files are there
-        except (OSError, WorkbenchError):
-            pass
+        except (OSError, WorkbenchError) as error:
+            return str(error).splitlines()[0]
+        return ""
 
     def clear(self) -> None:
         """The run is done: nothing needs to be kept."""

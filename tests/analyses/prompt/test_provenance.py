@@ -209,7 +209,7 @@ def test_defaults_and_cost(tiny):
 
 def test_where_the_answer_stands_in_a_corpus(tiny, tmp_path, monkeypatch):
     pytest.importorskip("pydivsufsort")
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setenv("WORKBENCH_CACHE", str(tmp_path / "cache"))
     texts = tmp_path / "texts"
     texts.mkdir()
     (texts / "one.txt").write_text("Once the old dog went home over the hill.\n")
@@ -222,6 +222,7 @@ def test_where_the_answer_stands_in_a_corpus(tiny, tmp_path, monkeypatch):
     assert {place.split(",")[0] for place in spans["place"]} == {"one.txt", "two.txt"}
     assert "2 times" in result.findings["corpus"].says
     kept = sorted((tmp_path / "cache").rglob("*"))
+    assert len(kept) > 3
     again = run(tiny, **asks, corpus=str(texts))
     assert sorted((tmp_path / "cache").rglob("*")) == kept  # the index is made once
     assert again.tables["spans"].equals(spans)
@@ -263,7 +264,7 @@ def test_the_question_alone_is_traced(planted):
 
 def test_every_view_is_drawn(tiny, tmp_path, monkeypatch):
     pytest.importorskip("pydivsufsort")
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setenv("WORKBENCH_CACHE", str(tmp_path / "cache"))
     every = [part.name for part in PARTS]
     prompt = "The dog is old. The cat is new. Where is Ann? Ann is"
     texts = tmp_path / "texts.jsonl"
@@ -322,3 +323,14 @@ def test_a_long_prompt_is_searched_in_two_steps(planted, monkeypatch):
     row = table.loc[9]
     assert set(range(int(row["start"]), int(row["stop"]))) <= set(hidden["pos"])
     assert ANSWERS[6] in hidden.loc[hidden["cost"].idxmax(), "token"]
+
+
+def test_samples_too_short_for_a_span_are_said_to_be(tiny, tmp_path, monkeypatch):
+    pytest.importorskip("pydivsufsort")
+    monkeypatch.setenv("WORKBENCH_CACHE", str(tmp_path / "cache"))
+    (tmp_path / "one.txt").write_text(
+        "Once the old dog went home over the hill, and then some.\n" * 3
+    )
+    result = run(tiny, prompt="Who was it? It was", parts=["samples"], samples=2, sampled=8,
+                 least=400, corpus=str(tmp_path / "one.txt"))  # fmt: skip
+    assert "No sample has 400 tokens" in result.findings["coverage"].says

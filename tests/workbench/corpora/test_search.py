@@ -201,15 +201,6 @@ def test_an_index_reads_the_same_when_it_is_opened_again(tmp_path: Path) -> None
 def test_cuts_follow_tokens_and_characters() -> None:
     text = "là où 𝄞"
     assert cuts.byte_offsets(text).tolist() == [0, 1, 3, 4, 5, 7, 8, 12]
-    assert [cuts.character_offset(text, n) for n in (0, 1, 2, 3, 8, 11, 12)] == [
-        0,
-        1,
-        1,
-        2,
-        6,
-        6,
-        7,
-    ]
     assert cuts.token_cuts(text, [(0, 0), (0, 2), (3, 5), (5, 6), (6, 7), (6, 7)]) == [
         0,
         3,
