@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
@@ -11,12 +10,24 @@ import torch
 from torch import Tensor, nn
 
 from hooks.discovery.trace_modules import is_matrix
-from workbench.errors import BadInput, Unfit
+from hooks.mixed_weights import changed, parts_of_block, places, put_back, replaced
+from workbench.errors import Unfit
 from workbench.models.storage import plain
 
 if TYPE_CHECKING:
-    from hooks.layout import Block
     from hooks.model import InstrumentedModel
+
+__all__ = [
+    "PARTS",
+    "AuditSubject",
+    "BlockMatrix",
+    "block_matrices",
+    "changed",
+    "places",
+    "put_back",
+    "replaced",
+    "weights_of",
+]
 
 PARTS = ("attention", "mixer", "MLP", "other")
 """Of a layer. A mixer is what a recurrent layer has in place of attention; norms are "other"."""
@@ -63,7 +74,7 @@ def block_matrices(model: InstrumentedModel) -> list[BlockMatrix]:
     paths = {id(p): path for path, p in model.module.named_parameters()}
     found: dict[str, BlockMatrix] = {}
     for layer, block in enumerate(model.layout.blocks):
-        parts = _parts(block)
+        parts = parts_of_block(block)
         for owner in block.module.modules():
             for parameter in owner.parameters(recurse=False):
                 if not _is_weight(owner, parameter):
@@ -90,33 +101,6 @@ def _is_weight(owner: nn.Module, parameter: Tensor) -> bool:
     return experts and plain(parameter)
 
 
-def _parts(block: Block) -> dict[int, str]:
-    """Id of a module -> in which part of its layer it is; "other" where it is not among them."""
-    return {
-        id(inner): part
-        for part, module in (
-            ("attention", block.attention),
-            ("mixer", block.mixer),
-            ("MLP", block.mlp),
-        )
-        if module is not None
-        for inner in module.modules()
-    }
-
-
-def places(model: InstrumentedModel) -> dict[str, tuple[int, str]]:
-    """Name of a parameter of the layers -> (layer, part), each once, in order."""
-    paths = {id(p): path for path, p in model.module.named_parameters()}
-    found: dict[str, tuple[int, str]] = {}
-    for layer, block in enumerate(model.layout.blocks):
-        parts = _parts(block)
-        for owner in block.module.modules():
-            for parameter in owner.parameters(recurse=False):
-                where = (layer, parts.get(id(owner), "other"))
-                found.setdefault(paths[id(parameter)], where)
-    return found
-
-
 @torch.no_grad()
 def weights_of(subject: AuditSubject) -> dict[str, Tensor]:
     """Every parameter of a subject by its name, a copy on the CPU.
@@ -130,53 +114,3 @@ def weights_of(subject: AuditSubject) -> dict[str, Tensor]:
             name: parameter.detach().to("cpu", copy=True)
             for name, parameter in model.module.named_parameters()
         }
-
-
-@torch.no_grad()
-def changed(
-    original: Mapping[str, Tensor], unlearned: Mapping[str, Tensor]
-) -> dict[str, tuple[Tensor, Tensor]]:
-    """The parameters that differ at all, as (original, unlearned), by name.
-
-    Raises:
-        BadInput: the two do not have the same parameters.
-    """
-    shapes, others = (
-        {name: tuple(p.shape) for name, p in weights.items()} for weights in (original, unlearned)
-    )
-    if shapes != others:
-        raise BadInput(
-            "The two models do not have the same parameters.",
-            "one model before and after unlearning",
-            "Compare with the model that it was made from.",
-        )
-    return {
-        name: (old, unlearned[name])
-        for name, old in original.items()
-        if not torch.equal(old, unlearned[name])
-    }
-
-
-@contextmanager
-def put_back(parameters: Sequence[Tensor]) -> Iterator[list[Tensor]]:
-    """Inside, these may be changed; afterwards they are what they were, bit for bit. Gives what
-    they were.
-    """
-    before = [parameter.detach().clone() for parameter in parameters]
-    try:
-        yield before
-    finally:
-        with torch.no_grad():
-            for parameter, old in zip(parameters, before, strict=True):
-                parameter.copy_(old)
-
-
-@contextmanager
-def replaced(model: InstrumentedModel, weights: Mapping[str, Tensor]) -> Iterator[None]:
-    """Inside, some parameters have other values."""
-    parameters = [model.module.get_parameter(name) for name in weights]
-    with put_back(parameters):
-        with torch.no_grad():
-            for parameter, new in zip(parameters, weights.values(), strict=True):
-                parameter.copy_(new)
-        yield
