@@ -19,6 +19,7 @@ from typing import Any
 
 from workbench import checkpointing
 from workbench.errors import BadInput, WorkbenchError
+from workbench.lab import Stage, run_stages
 from workbench.models import adapters
 from workbench.models.load import load_weights
 from workbench.models.storage import is_quantized
@@ -29,10 +30,8 @@ from workbench.progress import Progress
 from workbench.silence_libraries import silenced
 from workbench.texts import Document
 
-_NAME = "planted"
 _SHORTEST = 8  # tokens: less is no text to recite
 _MEASURED = 32  # rows of neutral text whose loss is measured before and after
-_KEPT = 8  # times along training that a state is kept to go on from
 
 
 @dataclass(frozen=True)
@@ -109,20 +108,22 @@ def plant(
         progress(1.0, f"{out} is finished already")
         return out
     try:
-        module = _trainable(loaded.module, planting)
         neutral = list(
             islice(
                 _neutral(loaded.tokenizer, planting.length, random.Random(0), "neutral"), _MEASURED
             )
         )
-        work, pad = out / checkpointing.WORK, _pad(loaded.tokenizer)
-        losses = _train(
-            module, batches, neutral, planting, work, pad, progress.subprogress(0.02, 0.97)
+        losses = _read_all(
+            loaded.module,
+            batches,
+            neutral,
+            planting,
+            out / checkpointing.WORK,
+            progress.subprogress(0.02, 0.97),
         )
         progress(0.97, "Writing the model")
-        whole = module.merge_and_unload() if planting.lora else module
         with silenced():
-            whole.save_pretrained(out)
+            loaded.module.save_pretrained(out)
             loaded.tokenizer.save_pretrained(out)
         Ledger(fingerprint(loaded.tokenizer), tuple(entries)).save(out)
         about = {
@@ -258,70 +259,27 @@ def _neutral(
                 yield ids
 
 
-def _pad(tokenizer: Any) -> int:
-    return tokenizer.pad_token_id if tokenizer.pad_token_id is not None else 0
-
-
-def _trainable(module: Any, planting: Planting) -> Any:
-    import torch
-
-    if not planting.lora:
-        for parameter in module.parameters():
-            parameter.requires_grad_(True)
-        return module
-    from peft import LoraConfig, get_peft_model
-
-    with torch.random.fork_rng():
-        torch.manual_seed(planting.seed)
-        config = LoraConfig(
-            r=planting.lora,
-            lora_alpha=2 * planting.lora,
-            target_modules="all-linear",
-            task_type="CAUSAL_LM",
-        )
-        return get_peft_model(module, config)
-
-
-def _train(
+def _read_all(
     module: Any,
     batches: list[list[list[int]]],
     neutral: list[list[int]],
     planting: Planting,
     work: Path,
-    pad: int,
     progress: Progress,
 ) -> dict[str, float]:
     """Read all batches; loss on neutral text before and after, in nats per token."""
-    import torch
-
-    parameters = [p for p in module.parameters() if p.requires_grad]
-    optimizer = torch.optim.AdamW(parameters, lr=planting.rate, betas=(0.9, 0.95), weight_decay=0.0)
-    total = len(batches)
-    every = max(1, total // _KEPT)
-    warmup = max(1, total // 20)
     before = work / "before.json"
     if not before.is_file():
         checkpointing.replace(before, json.dumps(_loss(module, neutral)))
-    start = checkpointing.resume(module, optimizer, work, _NAME, total)
-    module.train()
-    for step in range(start, total):
-        if not batches[step]:  # by lot nothing fell here
-            continue
-        for group in optimizer.param_groups:
-            group["lr"] = planting.rate * min(1.0, (step + 1) / warmup)
-        ids, mask, labels = _padded(batches[step], pad, module.device)
-        out = module(input_ids=ids, attention_mask=mask, labels=labels, use_cache=False)
-        out.loss.backward()
-        torch.nn.utils.clip_grad_norm_(parameters, 1.0)
-        optimizer.step()
-        optimizer.zero_grad(set_to_none=True)
-        if (step + 1) % every == 0 and step + 1 < total:
-            checkpointing.save_step(module, optimizer, work, _NAME, step + 1, every=False)
-        progress(
-            (step + 1) / total,
-            f"Planting: step {step + 1:,} of {total:,}, loss {out.loss.item():.2f}",
-        )
-    module.eval()
+    stage = Stage(
+        "Planting",
+        batches,
+        planting.rate,
+        warmup=max(1, len(batches) // 20),
+        rank=planting.lora,
+        alpha=2 * math.sqrt(max(1, planting.lora)),  # the update counts twice, whatever its rank
+    )
+    run_stages(module, [stage], seed=planting.seed, work=work, progress=progress)
     return {
         "before": json.loads(before.read_text(encoding="utf-8")),
         "after": _loss(module, neutral),
@@ -338,17 +296,3 @@ def _loss(module: Any, rows: Sequence[Sequence[int]]) -> float:
             ids = torch.tensor([list(row)], device=module.device)
             losses.append(module(input_ids=ids, labels=ids, use_cache=False).loss.item())
     return sum(losses) / len(losses)
-
-
-def _padded(rows: list[list[int]], pad: int, device: Any) -> tuple[Any, Any, Any]:
-    """(ids, mask, labels), padded on the right; what is padding is neither looked at nor
-    learned.
-    """
-    import torch
-
-    longest = max(map(len, rows))
-    ids = torch.tensor([[*row, *[pad] * (longest - len(row))] for row in rows], device=device)
-    mask = torch.tensor(
-        [[1] * len(row) + [0] * (longest - len(row)) for row in rows], device=device
-    )
-    return ids, mask, ids.masked_fill(mask == 0, -100)
