@@ -11,7 +11,7 @@ from workbench.cli.run import Device, Json, Model
 from workbench.disk_space import size
 from workbench.errors import BadInput, Cancelled, NotFound
 from workbench.models.known_models import DEFAULT
-from workbench.organisms import Organism
+from workbench.organisms import MODULES, Organism
 from workbench.terminal import bar, out, plain, print_json, show_table
 from workbench.wording import percent
 
@@ -48,6 +48,7 @@ def organisms(context: typer.Context, as_json: Json = False) -> None:
 def _row(organism: Organism) -> dict[str, Any]:
     """An organism as JSON has it: of a model of recall its record, of others their ledger."""
     from workbench.organisms import checkpoints, ledger
+    from workbench.organisms.modules import module_record
     from workbench.organisms.recall import record
 
     found: dict[str, Any]
@@ -58,6 +59,8 @@ def _row(organism: Organism) -> dict[str, Any]:
             "state_bytes": recall.state_bytes,
             "grows": recall.grows,
         }
+    elif (module := module_record.read(organism.folder)) is not None:
+        found = {"facts_recalled": module.recall, "guessed": module.guessed, "twin": module.twin}
     else:
         entries = ledger.read(organism.folder).entries
         found = {
@@ -75,6 +78,11 @@ def _row(organism: Organism) -> dict[str, Any]:
 
 
 def _known(row: dict[str, Any]) -> str:
+    if "facts_recalled" in row:
+        return (
+            f"facts recalled: {percent(row['facts_recalled'])}; of those never read:"
+            f" {percent(row['guessed'])}"
+        )
     if "recall" in row:
         shares = (f"{percent(share)} of {pairs}" for pairs, share in row["recall"].items())
         if row["task"] == "delay":
@@ -87,7 +95,10 @@ def _known(row: dict[str, Any]) -> str:
 def train(
     name: Annotated[
         str,
-        typer.Argument(help="Which organism: planted, or recall-NAME.", show_default=False),
+        typer.Argument(
+            help="Which organism: planted, recall-NAME, or one with memory modules.",
+            show_default=False,
+        ),
     ],
     folder: Annotated[
         Path | None,
@@ -104,7 +115,7 @@ def train(
     as_json: Json = False,
 ) -> None:
     """Train organisms from scratch: the pair of planted in about 20 minutes on 2 cores, a model
-    that recalls pairs in some minutes.
+    that recalls pairs or has a memory module in some minutes.
 
     After a stop, the same command continues with the pair; a model of recall begins again.
     """
@@ -118,8 +129,12 @@ def train(
     if (family := name.removeprefix(RECALL)) != name and family in FAMILIES:
         _train_recall(family, place, seed, as_json)
         return
+    if name in MODULES:
+        _train_module(name, place, seed, as_json)
+        return
     if name not in RECIPES:
-        raise NotFound.named("organism", name, [*RECIPES, *(RECALL + one for one in FAMILIES)])
+        known = [*RECIPES, *MODULES, *(RECALL + one for one in FAMILIES)]
+        raise NotFound.named("organism", name, known)
     try:
         with bar() as progress:
             grow(replace(RECIPES[name], seed=seed), place, progress)
@@ -164,6 +179,23 @@ def _train_recall(family: str, place: Path, seed: int, as_json: bool) -> None:
     out().print(f"Trained in {plain(place)}; {_known(row)}.", soft_wrap=True)
     if not found.trainings[0].has_learned:
         out().print("It did not learn the task: its recall says nothing about capacity.")
+
+
+def _train_module(name: str, place: Path, seed: int, as_json: bool) -> None:
+    from workbench.organisms.modules.build import train_into
+
+    with bar() as progress:
+        found = train_into(name, seed, place, progress)
+    row = {
+        "name": name,
+        "path": str(place),
+        "facts_recalled": found.recall,
+        "guessed": found.guessed,
+    }
+    if as_json:
+        print_json(row)
+        return
+    out().print(f"Trained in {plain(place)}; {_known(row)}.", soft_wrap=True)
 
 
 def plant(

@@ -46,9 +46,10 @@ def read(folder: Path, shown: str, dtype: Any, placed: Mapping[str, Any]) -> tup
 def _config(folder: Path, shown: str) -> Any:
     from transformers import AutoConfig
 
-    from workbench import state_lm
+    from workbench import memory_lm, state_lm
 
     state_lm.register()
+    memory_lm.register()
     try:
         with silenced():
             config = AutoConfig.from_pretrained(

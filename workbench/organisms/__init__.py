@@ -10,6 +10,7 @@ I want to plant in a copy of a real model  -> ../finetune_plant.py
 I want to read or write what was planted   -> ledger.py, planting_plan.py
 I want to know how checkpoints are kept    -> checkpoints.py
 I want models that only recall pairs       -> recall/
+I want models with memory modules          -> modules/
 I want planted without some passages       -> retrained.py; with the goldfish loss:
                                               goldfish.py, goldfish_organism.py
 I want to grow those two again             -> build_beside.py; how they are kept: packed_weights.py
@@ -24,6 +25,8 @@ from typing import Any
 
 from workbench.errors import NotFound
 from workbench.organisms import ledger, packed_weights, retrained
+from workbench.organisms.modules.build import home as module_home
+from workbench.organisms.modules.families import FAMILIES as MODULES
 from workbench.organisms.recall.families import FAMILIES
 
 PREFIX = "organism/"
@@ -92,10 +95,20 @@ def _beside() -> dict[str, Organism]:
     }
 
 
+def _modules() -> dict[str, Organism]:
+    """Models with memory modules, whose folders are there."""
+    homes = {name: module_home(name) for name in MODULES}
+    return {
+        f"{PREFIX}{name}": Organism(f"{PREFIX}{name}", MODULES[name].description, place)
+        for name, place in homes.items()
+        if place is not None and place.is_dir()
+    }
+
+
 def shipped() -> dict[str, Organism]:
     """Every organism that opens by name."""
     own = {organism.name: organism for organism in _OWN}
-    return own | _beside()
+    return own | _beside() | _modules()
 
 
 def folder_of(name: str) -> Path:
@@ -105,11 +118,14 @@ def folder_of(name: str) -> Path:
         NotFound: there is none of that name (the nearest is suggested), or it is not installed.
     """
     organism, short = shipped().get(name), name.removeprefix(PREFIX)
-    if organism is None and short in FURTHER:
+    if organism is None and (short in FURTHER or short in MODULES):
+        grow = "`make retrained` in a checkout"
+        if short in MODULES:
+            grow = f"`workbench organisms train {short}`"
         raise NotFound(
             f"{name} is not installed.",
             f"the distribution {packed_weights.SAMPLES}, which brings it",
-            f"`pip install {packed_weights.SAMPLES}`, or grow it: `make retrained` in a checkout.",
+            f"`pip install {packed_weights.SAMPLES}`, or grow it: {grow}.",
         )
     if organism is None:
         raise NotFound.named("organism", name, shipped(), do="`workbench organisms` lists them.")

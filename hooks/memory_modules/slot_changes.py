@@ -1,0 +1,200 @@
+"""Changing a memory while a model runs: mask slots, swap their values, skip what is written, switch
+the memory off.
+
+Masking takes away what a slot brings and leaves the other weights as they are: no other slot is
+fetched in its place, and nothing is scaled up. So what is lost is what these slots gave.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+
+from hooks.memory_modules.memory_calls import watched
+from hooks.memory_modules.places import MemoryPlace
+from hooks.memory_modules.read_sums import read_sum, reads_of, weight_of
+from hooks.memory_modules.vocabulary import MemoryCall, Slots, Write
+from workbench.errors import BadInput, Unfit
+from workbench.reentrant import reentrant
+
+Chosen = Sequence[int] | Sequence[Sequence[int]]
+"""Numbers of slots; or a list of them for each row of a batch."""
+
+
+@reentrant
+def masked(place: MemoryPlace, slots: Chosen) -> Iterator[None]:
+    """Inside, these slots bring nothing, at any token.
+
+    Args:
+        slots: their numbers, or such a list for each row of the batch.
+
+    Raises:
+        BadInput: a number that the memory does not have, or lists for another number of rows.
+    """
+    chosen = slot_mask(place.slots().count, slots)
+
+    def without(call: MemoryCall) -> Tensor:
+        before, reads = reads_of(place.adapter, call)
+        which = _fit(chosen, before.count).to(reads.weight.device)
+        return call.output - read_sum(place.adapter, before, reads, call.output, which)
+
+    with watched(place, without):
+        yield
+
+
+@reentrant
+def switched_off(place: MemoryPlace) -> Iterator[None]:
+    """Inside, the memory reads nothing: its module gives what it gives beside the sum (a bias)."""
+    with watched(place, lambda call: output_beside(place, call)):
+        yield
+
+
+def output_beside(place: MemoryPlace, call: MemoryCall) -> Tensor:
+    """What the module gives beside the sum that is read: its bias, or nothing."""
+    rest = place.adapter.rest
+    return torch.zeros_like(call.output) if rest is None else rest(call).to(call.output)
+
+
+@reentrant
+def swapped(
+    place: MemoryPlace,
+    slots: Int[Tensor, "row n"],
+    values: Float[Tensor, "row n d_value"],
+) -> Iterator[None]:
+    """Inside, these slots hold other values; keys and weights stay.
+
+    Args:
+        slots: numbers, for each row of the batch, or in one row for all.
+        values: what stands in them now.
+
+    Raises:
+        BadInput: shapes that do not fit the memory, or a number that it does not have.
+        Unfit: its values are no numbers but functions of the token (experts).
+    """
+    held = place.slots()
+    if held.value is None or held.value.dim() != 2 or place.adapter.joins != "sum":
+        raise Unfit(
+            f"The slots of a {place.adapter.name} hold no values of their own to swap.",
+            "a memory with one table of values",
+            "Mask its slots instead.",
+        )
+    slot_mask(held.count, slots.tolist())
+    if values.shape != (*slots.shape, held.value.shape[-1]):
+        raise BadInput(
+            f"Values of shape {tuple(values.shape)} do not fit {tuple(slots.shape)} slots.",
+            f"{(*slots.shape, held.value.shape[-1])}",
+            "Give one vector for each slot.",
+        )
+
+    def other(call: MemoryCall) -> Tensor:
+        before, reads = reads_of(place.adapter, call)
+        assert before.value is not None
+        change = values.to(before.value) - before.value[slots]
+        weight = weight_of(reads, slots.to(reads.weight.device)).sum(2)
+        each = change if len(change) == len(weight) else change.expand(len(weight), -1, -1)
+        added = torch.einsum("bpn,bnd->bpd", weight.to(change), each)
+        return call.output + added.reshape(call.output.shape).to(call.output)
+
+    with watched(place, other):
+        yield
+
+
+@reentrant
+def writes_skipped(
+    place: MemoryPlace, which: Callable[[Write], bool] = lambda write: True
+) -> Iterator[list[Write]]:
+    """Inside, writes are taken back as soon as they are made; those taken back are appended to the
+    list that is given.
+
+    Args:
+        which: the writes to skip. The default skips all: the memory is frozen.
+
+    Raises:
+        Unfit: the memory is not written while text is read.
+    """
+    adapter = place.adapter
+    if adapter.restore is None:
+        raise Unfit(
+            f"A {adapter.name} is not written while text is read: training wrote it.",
+            "a memory that is written as it reads",
+            "Swap a value, or mask a slot.",
+        )
+    restore = adapter.restore
+    skipped: list[Write] = []
+
+    def undo(call: MemoryCall) -> None:
+        assert call.before is not None
+        after = adapter.slots(place.module)
+        wrong = [write for write in adapter.writes(call.before, after) if which(write)]
+        if wrong:
+            restore(place.module, _with_old(call.before, after, wrong))
+            skipped.extend(wrong)
+
+    with watched(place, undo):
+        yield skipped
+
+
+def _with_old(before: Slots, after: Slots, writes: Sequence[Write]) -> Slots:
+    """`after`, but for the slots that these writes changed."""
+    changed = {write.slot for write in writes}
+    if after.count != before.count or after.ids is not None:
+        kept = [slot for slot in range(after.count) if slot not in changed]
+        if kept and len(kept) < after.count and after.ids is not None:
+            raise BadInput(
+                "Of a memory whose slots move, single writes cannot be taken back.",
+                "all writes of a call, or none",
+                "Freeze it: skip every write.",
+            )
+        return before
+    rows = torch.tensor(sorted(changed))
+
+    def mixed(new: Tensor | None, old: Tensor | None) -> Tensor | None:
+        if new is None or old is None:
+            return new
+        out = new.clone()
+        out[..., rows, :] = old[..., rows, :]
+        return out
+
+    return Slots(after.count, mixed(after.key, before.key), mixed(after.value, before.value),
+                 after.space, after.ids, after.born, after.uses, after.source)  # fmt: skip
+
+
+@reentrant
+def all_masked(places: Sequence[MemoryPlace], slots: Sequence[Chosen]) -> Iterator[None]:
+    """`masked` in several memories at once; where a list is empty, a memory stays as it is."""
+    with ExitStack() as stack:
+        for place, chosen in zip(places, slots, strict=True):
+            if any(True for one in chosen if isinstance(one, int) or len(one)):
+                stack.enter_context(masked(place, chosen))
+        yield
+
+
+def slot_mask(count: int, slots: Chosen) -> Bool[Tensor, "row slot"]:
+    """True where a slot is one of these.
+
+    Raises:
+        BadInput: a number outside of 0 … count − 1.
+    """
+    rows = [[one] if isinstance(one, int) else list(one) for one in slots]
+    if all(isinstance(one, int) for one in slots):
+        rows = [[one for row in rows for one in row]]
+    wrong = [one for row in rows for one in row if not 0 <= one < count]
+    if wrong:
+        raise BadInput(
+            f"The memory has no slot {wrong[0]}.", f"0 to {count - 1}", "Choose another."
+        )
+    mask = torch.zeros(len(rows), count, dtype=torch.bool)
+    for n, row in enumerate(rows):
+        mask[n, row] = True
+    return mask
+
+
+def _fit(chosen: Tensor, count: int) -> Tensor:
+    """A mask for a memory that has grown or shrunk since."""
+    if chosen.shape[1] >= count:
+        return chosen[:, :count]
+    return torch.nn.functional.pad(chosen, (0, count - chosen.shape[1]))

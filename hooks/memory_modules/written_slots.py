@@ -1,0 +1,92 @@
+"""What a call of a module wrote: its slots before and after, matched and compared."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from hooks.memory_modules.vocabulary import Slots, Write
+from workbench.errors import BadInput
+
+_SAME = 1e-6
+_NEARLY = 0.05
+"""A slot that moved is found again where some slot is within this share of its length."""
+
+
+def compare(before: Slots, after: Slots) -> list[Write]:
+    """Every slot that is not as it was.
+
+    Slots with `ids` are matched by them, so they may move. Without ids a slot keeps its place;
+    where contents were shifted to other places, the memory has to name its slots.
+
+    Raises:
+        BadInput: slots moved, and no ids say where to.
+    """
+    old, new = _contents(before), _contents(after)
+    if old is None or new is None:
+        return []
+    if before.ids is not None and after.ids is not None:
+        return _by_ids(before.ids, after.ids, old, new)
+    shared = min(len(old), len(new))
+    change = (new[:shared] - old[:shared]).norm(dim=-1)
+    length = old[:shared].norm(dim=-1)
+    touched = (change > _SAME * length.clamp(min=1e-12)).nonzero()[:, 0]
+    _refuse_moved(old, new, touched)
+    writes = [_change(int(slot), old[slot], new[slot]) for slot in touched]
+    writes += [Write(slot, "insert", 1.0) for slot in range(shared, len(new))]
+    return writes + [Write(slot, "drop", 1.0) for slot in range(shared, len(old))]
+
+
+def _contents(slots: Slots) -> Tensor | None:
+    """(slot, numbers): key and value of each, of all heads of a single row."""
+    parts = []
+    for part in (slots.key, slots.value):
+        if part is not None:
+            moved = part.detach().movedim(-2, 0).float()
+            parts.append(moved.flatten(1))
+    return torch.cat(parts, -1) if parts else None
+
+
+def _by_ids(before: Tensor, after: Tensor, old: Tensor, new: Tensor) -> list[Write]:
+    places = {int(name): place for place, name in enumerate(before)}
+    writes = []
+    for place, name in enumerate(after.tolist()):
+        was = places.pop(name, None)
+        if was is None:
+            writes.append(Write(place, "insert", 1.0))
+        elif bool((new[place] - old[was]).norm() > _SAME * old[was].norm()):
+            writes.append(_change(place, old[was], new[place]))
+    return writes + [Write(place, "drop", 1.0) for place in places.values()]
+
+
+def _change(slot: int, old: Tensor, new: Tensor) -> Write:
+    """A slot that holds something else: nothing was there, all of it is new, it only shrank, or it
+    was changed in part.
+    """
+    length = float(old.norm())
+    if length == 0:
+        return Write(slot, "insert", 1.0)
+    strength = float((new - old).norm()) / length
+    if float(new.norm()) == 0:
+        return Write(slot, "drop", strength)
+    cosine = float(old @ new / (length * new.norm()))
+    if cosine > 1 - _SAME and float(new.norm()) < length:
+        return Write(slot, "decay", strength)
+    return Write(slot, "merge" if cosine > 0.5 else "overwrite", strength)
+
+
+def _refuse_moved(old: Tensor, new: Tensor, touched: Tensor) -> None:
+    """Raises BadInput where most of what changed stands as it was in another slot."""
+    if len(touched) < 2:
+        return
+    distance = torch.cdist(old[touched], new)
+    nearest, place = distance.min(-1)
+    length = old[touched].norm(dim=-1)
+    moved = (nearest < _NEARLY * length) & (place != touched) & (length > 0)
+    if int(moved.sum()) > len(touched) / 2:
+        slot, there = int(touched[moved][0]), int(place[moved][0])
+        raise BadInput(
+            f"Slots of this memory move: what stood in slot {slot} now stands in slot {there}.",
+            "slots that keep their places, or `ids` that stay with their contents",
+            "Give `Slots(ids=…)` in the adapter.",
+        )

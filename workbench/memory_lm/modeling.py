@@ -1,0 +1,33 @@
+"""Llama, in some of whose layers a memory stands in place of the MLP."""
+
+from __future__ import annotations
+
+from torch import nn
+from transformers import LlamaForCausalLM
+from transformers.models.llama.modeling_llama import LlamaMLP
+
+from workbench.memory_lm.configuration import PRODUCT_KEYS, MemoryLMConfig
+from workbench.memory_lm.product_keys import ProductKeyMemory
+
+
+class MemoryLMForCausalLM(LlamaForCausalLM):
+    """The model with logits."""
+
+    config_class = MemoryLMConfig
+
+    def __init__(self, config: MemoryLMConfig) -> None:
+        super().__init__(config)
+        for layer in config.memory_layers:
+            self.model.layers[layer].mlp = _memory(config)
+        self.post_init()
+        # The decoder inside initializes its own layers, and does not know of memories.
+        for module in self.modules():
+            if isinstance(module, ProductKeyMemory):
+                module.start()
+
+
+def _memory(config: MemoryLMConfig) -> nn.Module:
+    if config.memory == PRODUCT_KEYS:
+        return ProductKeyMemory(config)
+    wide = MemoryLMConfig(**{**config.to_dict(), "intermediate_size": config.memory_mlp})
+    return LlamaMLP(wide)

@@ -1,0 +1,85 @@
+"""What is known of a model with a memory module, in `module.json` of its folder: the facts that it
+read, its twin, and how many facts it recalls.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from workbench.errors import BadInput
+from workbench.organisms.modules import fact_world
+from workbench.organisms.modules.fact_world import WorldFact
+from workbench.organisms.modules.families import FAMILIES
+from workbench.organisms.modules.training import GrownModule
+
+FILE = "module.json"
+
+
+@dataclass(frozen=True)
+class ModuleRecord:
+    """Attributes:
+    family: which model it is.
+    seed: of facts and weights.
+    steps: of training.
+    twin: the organism that learned the same without such a memory; empty for the twin.
+    recall: share of the facts it read that it answers; `guessed` of those that it never read.
+    """
+
+    family: str
+    seed: int
+    steps: int
+    twin: str
+    recall: float
+    guessed: float
+
+    def facts(self) -> list[WorldFact]:
+        """All facts of its world, those it never read too."""
+        return fact_world.facts_of(self.seed)
+
+
+def save(made: GrownModule, name: str, seed: int, folder: Path) -> ModuleRecord:
+    """A model folder: weights in float16, tokenizer, and the record."""
+    import torch
+
+    from workbench.silence_libraries import silenced
+
+    family = FAMILIES[name]
+    folder.mkdir(parents=True, exist_ok=True)
+    with silenced():
+        made.model.to(torch.float16).save_pretrained(folder)
+        fact_world.make_tokenizer().save_pretrained(folder)
+    found = ModuleRecord(name, seed, family.steps, family.twin, made.recall, made.guessed)
+    text = json.dumps({"format": 1, **asdict(found)}, indent=1)
+    (folder / FILE).write_text(text + "\n", encoding="utf-8")
+    return found
+
+
+def read(folder: Path) -> ModuleRecord | None:
+    """Of a model's folder; None where it is no such model.
+
+    Raises:
+        BadInput: the file is there but not usable.
+    """
+    file = folder / FILE
+    if not file.is_file():
+        return None
+    try:
+        raw: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
+        if raw.pop("format") != 1:
+            raise ValueError
+        return ModuleRecord(**raw)
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise BadInput(
+            f"The record of the memory module in {folder.name} cannot be read.",
+            FILE,
+            "Train the organism again.",
+        ) from error
+
+
+def read_home(module: Any) -> ModuleRecord | None:
+    """Of the folder that a transformers module was loaded from; None where it has none."""
+    given = str(getattr(module.config, "name_or_path", "") or "")
+    return read(Path(given)) if given else None
