@@ -68,10 +68,11 @@ Fitted = Callable[[LawPoints], Float[np.ndarray, " point"]]
 
 def fits(points: LawPoints, seed: int = 0) -> list[LawFit]:
     """Every form on all points, and on each rank left out."""
-    return [_judged(form, points, seed) for form in FORMS]
+    return [judged(form, points, seed) for form in FORMS]
 
 
-def _judged(form: str, points: LawPoints, seed: int) -> LawFit:
+def judged(form: str, points: LawPoints, seed: int) -> LawFit:
+    """One form on all points, and on each rank left out."""
     ranks = np.unique(points.rank)
     whole = _fitted(form, points, seed)
     predicted = np.full(len(points.kl), np.nan)

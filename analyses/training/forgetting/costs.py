@@ -1,0 +1,79 @@
+"""What the parts of a run cost."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from analyses.training.forgetting import constants as c
+from analyses.training.forgetting.fine_tuning import log_spaced
+from analyses.training.forgetting.params import relations_of
+from hooks.mixed_weights import module_groups
+from workbench.cost import Cost, total
+
+if TYPE_CHECKING:
+    from analyses.training.forgetting.params import Params
+    from hooks.model import InstrumentedModel
+
+_ANSWER = 4  # tokens of an answer, or generated for it
+_SUBJECTS = 20  # of a relation, whose prompts are looked at
+_ASKED = 2  # facts that are asked closed-book for each that is tested
+_REMEDIES = 5  # trainings
+
+
+def cost(model: InstrumentedModel, params: Params) -> dict[str, Cost]:
+    """By part."""
+    return {part: total(each.values()) for part, each in stages(model, params).items()}
+
+
+def stages(model: InstrumentedModel, params: Params) -> dict[str, dict[str, Cost]]:
+    """By part, and by stage of it."""
+    prompt = _prompt(model, params)
+    row_set = params.measured * params.length
+    once = Cost(forward=3 * row_set, passes=3 * max(1, row_set / 512))
+    facts = params.facts * (prompt + _ANSWER)
+    prepare = once + Cost(
+        forward=_ASKED * 2 * facts + row_set, passes=params.length + 6 * len(relations_of(params))
+    )
+    train = _training(params, params.steps, full=params.rank == 0)
+    measured = once * len(log_spaced(params.steps))
+    one = Cost(forward=row_set * 2, passes=16) if params.tuned.strip() else train + measured
+    other = [rank for rank in dict.fromkeys(params.ranks) if rank != params.rank]
+    low = _training(params, params.steps, full=False) + measured
+    yard = 2 * params.map_rows * params.length + params.map_facts * (prompt + _ANSWER)
+    entry = Cost(forward=yard, passes=3)
+    groups = len(module_groups(model, finer=params.finer))
+    layers = 2 * (model.n_layers + 1)
+    again = params.realign_steps * c.STEP_ROWS * (prompt + _ANSWER)
+    realigned = Cost(forward=again, passes=params.realign_steps, backward=2 * again)
+    shots = facts * (1 + params.shots)
+    remedy = _training(params, params.steps, full=params.rank == 0) + once
+    early = _training(params, 2 * params.early, full=True) + entry * params.early
+    return {
+        "pair": {"prepare": prepare, "pair": one},
+        "law": {"law": low * len(other)},
+        "reset-map": {"reset-map": entry * (groups + params.halves + 8)},
+        "reset-more": {"reset-more": entry * (2 * groups + layers) + train},
+        "lost-or-misplaced": {
+            "lost-or-misplaced": realigned * 4 + Cost(forward=2 * shots + 7 * facts, passes=20)
+        },
+        "path": {"path": entry * len(c.PATH)},
+        "cka": {"cka": Cost(forward=2 * (row_set + facts), passes=6)},
+        "first-steps": {"first-steps": early},
+        "remedies": {"remedies": remedy * _REMEDIES},
+        "aligned": {"aligned": Cost(forward=4 * row_set, passes=4 * params.length)},
+    }
+
+
+def _training(params: Params, steps: int, *, full: bool) -> Cost:
+    tokens = steps * params.rows * params.length
+    return Cost(forward=tokens, passes=steps, backward=tokens * (2 if full else 1))
+
+
+def _prompt(model: InstrumentedModel, params: Params) -> float:
+    """Tokens of a closed-book prompt, about."""
+    lengths = [
+        len(model.tokens(relation.closed_book_prompt(fact.subject).text))
+        for relation in relations_of(params)
+        for fact in relation.facts[:_SUBJECTS]
+    ]
+    return sum(lengths) / max(1, len(lengths))

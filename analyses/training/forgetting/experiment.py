@@ -1,0 +1,153 @@
+"""The run: the parts that are asked for, one after the other."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import pandas as pd
+
+from analyses.training.forgetting import claims, findings, further, map_findings
+from analyses.training.forgetting import constants as c
+from analyses.training.forgetting.costs import stages as costs
+from analyses.training.forgetting.fine_tuning import fine_tune, task_nats
+from analyses.training.forgetting.law import fit_table
+from analyses.training.forgetting.materials import Materials, gather
+from analyses.training.forgetting.parts import PARTS, TRAINING
+from analyses.training.forgetting.reset_map import ResetMap
+from analyses.training.forgetting.retention_tests import run_tests
+from workbench.cost import of_parts, stages
+from workbench.parts import running
+from workbench.result import Result
+from workbench.torch_modes import ordinary
+
+if TYPE_CHECKING:
+    from analyses.training.forgetting.params import Params
+    from hooks.model import InstrumentedModel
+    from workbench.progress import Progress
+
+
+@dataclass
+class _Run:
+    """What every part is given."""
+
+    model: InstrumentedModel
+    params: Params
+    result: Result
+    materials: Materials
+    map: ResetMap | None = None
+
+
+@ordinary
+def run(model: InstrumentedModel, params: Params, progress: Progress) -> Result:
+    """Measure forgetting. The package's docstring has the steps.
+
+    Raises:
+        BadInput: facts, texts or a pair that do not do.
+        NotFinite: a training whose loss was no number.
+    """
+    parts = running(PARTS, params)
+    left_out = parts & TRAINING if params.tuned.strip() else set()
+    parts -= left_out | ({"remedies"} if "law" in left_out else set())
+    left = stages(progress, model, of_parts(costs(model, params), parts))
+    result = Result(c.NAME)
+    one = _Run(model, params, result, gather(model, params, left["prepare"], left["pair"]))
+    _say_pair(one)
+    if left_out:
+        result.provenance.notes["left_out"] = (
+            f"{', '.join(sorted(left_out))}: the pair was given, so nothing is fine-tuned here"
+        )
+    progress.checkpoint(result)
+    for name, do in _DO.items():
+        if name in parts:
+            do(one, left[name])
+            progress.checkpoint(result)
+    claims.add_claims(result)
+    progress(1.0, "Done")
+    return result
+
+
+def _say_pair(one: _Run) -> None:
+    result, materials = one.result, one.materials
+    result.tables["points"] = materials.points
+    findings.add_facts(result, materials.facts, one.model.card.name)
+    findings.add_cost(result, one.params)
+
+
+def _law(one: _Run, progress: Progress) -> None:
+    params, materials = one.params, one.materials
+    ranks = [rank for rank in dict.fromkeys(params.ranks) if rank not in materials.runs]
+    for n, rank in enumerate(ranks):
+        done = fine_tune(
+            one.model, materials.rows(params), params, rank, list(materials.bases.values()),
+            progress.subprogress(n / len(ranks), (n + 1) / len(ranks)),
+        )  # fmt: skip
+        materials.runs[rank] = done
+        tables = [each.points for each in materials.runs.values()]
+        one.result.tables["points"] = pd.concat(tables, ignore_index=True)
+    points = task_nats(one.result.tables["points"])
+    one.result.tables["law"] = points[points["rank"] > 0].reset_index(drop=True)
+    one.result.tables["fits"] = fit_table(one.result.tables["law"], params.seed)
+    findings.add_law(one.result)
+
+
+def _reset_map(one: _Run, progress: Progress) -> None:
+    params = one.params
+    one.map = ResetMap(
+        one.model, one.materials.pair, one.materials.yardstick(one.model, params),
+        finer=params.finer,
+    )  # fmt: skip
+    table, said = one.map.single(progress.subprogress(0.0, 0.8))
+    ends = [pd.DataFrame(each) for each in one.map.ends_said()]
+    one.result.tables["reset"] = table
+    one.result.tables["answers"] = pd.concat([*ends, said], ignore_index=True)
+    one.result.tables["asked"] = findings.asked_table(one.materials.facts.some(params.map_facts))
+    halves = one.map.halves(params.halves, params.seed, progress.subprogress(0.8, 0.95))
+    one.result.tables["halves"] = halves
+    map_findings.add_map(one.result, one.map, params.seed)
+    map_findings.add_halves(one.result)
+
+
+def _reset_more(one: _Run, progress: Progress) -> None:
+    assert one.map is not None  # it stands on the map
+    mirror, _ = one.map.single(progress.subprogress(0.0, 0.4), mirror=True)
+    one.result.tables["mirror"] = mirror
+    one.result.tables["cumulative"] = one.map.cumulative(progress.subprogress(0.4, 0.7))
+    map_findings.add_mirror(one.result)
+    if one.materials.task is not None and not one.params.tuned.strip():
+        table = map_findings.shuffled_map(
+            one.model, one.params, one.materials, progress.subprogress(0.7, 1.0)
+        )
+        one.result.tables["reset_shuffled"] = table
+        map_findings.add_shuffled(one.result)
+
+
+def _retention(one: _Run, progress: Progress) -> None:
+    found = run_tests(one.model, one.materials.pair, one.materials.facts, one.params, progress)
+    findings.add_tests(one.result, found, one.materials.facts, one.params.seed)
+
+
+def _path(one: _Run, progress: Progress) -> None:
+    yardstick = one.materials.yardstick(one.model, one.params)
+    one.result.tables["path"] = further.path(one.model, one.materials.pair, yardstick, progress)
+    findings.add_path(one.result)
+
+
+def _cka(one: _Run, progress: Progress) -> None:
+    neutral = one.materials.bases[c.NEUTRAL].rows
+    one.result.tables["cka"] = further.likeness(
+        one.model, one.materials.pair, neutral.ids, one.materials.facts.facts, neutral.first,
+        progress,
+    )  # fmt: skip
+    findings.add_cka(one.result)
+
+
+_DO: dict[str, Callable[[_Run, Progress], None]] = {
+    "law": _law,
+    "reset-map": _reset_map,
+    "reset-more": _reset_more,
+    "lost-or-misplaced": _retention,
+    "path": _path,
+    "cka": _cka,
+}
