@@ -69,6 +69,72 @@ class RunForm(Form):
 
 
 @dataclass(frozen=True)
+class PromptPiece:
+    """What can be taken away from a prompt, or from the model while it answers.
+
+    Attributes:
+        name: as `PromptTest.ask` takes it.
+        group: the heading under which it stands.
+        label: what a person reads.
+        text: what stands in the prompt, where something else can be put there; else "".
+    """
+
+    name: str
+    group: str
+    label: str
+    text: str = ""
+
+
+@dataclass(frozen=True)
+class AskedAgain:
+    """What a model says after a prompt.
+
+    Attributes:
+        says: how it goes on, greedily.
+        logp: log-probability of the run's answer, in nats.
+        likely: the likeliest next tokens, with their probabilities.
+    """
+
+    says: str
+    logp: float
+    likely: Sequence[tuple[str, float]]
+
+
+class PromptTest(Protocol):
+    """A prompt that was asked, and is asked again with changes.
+
+    Attributes:
+        answer: of the run.
+        pieces: what can be taken away.
+        further: what else can be named to be switched off, as an example.
+    """
+
+    @property
+    def answer(self) -> str: ...
+
+    @property
+    def pieces(self) -> Sequence[PromptPiece]: ...
+
+    @property
+    def further(self) -> str: ...
+
+    def ask(
+        self, off: Sequence[str] = (), further: str = "", instead: str = "", of: str = ""
+    ) -> AskedAgain:
+        """The prompt as it is, or with changes.
+
+        Args:
+            off: names of pieces that are taken away.
+            further: parts of the model, typed, that are switched off as well.
+            instead: words that stand in the place of the piece `of`.
+
+        Raises:
+            BadInput: no such piece, or nothing is left to be asked.
+        """
+        ...
+
+
+@dataclass(frozen=True)
 class PromptForm(RunForm):
     """One prompt.
 
@@ -78,10 +144,14 @@ class PromptForm(RunForm):
     Attributes:
         limit: how long the prompt may be.
         leads: its tab stands before all others, and is open when nothing else is asked for.
+        test: the prompt of a finished run, to be asked again with parts taken away.
     """
 
     limit: str
     leads: bool = field(default=False, kw_only=True)
+    test: Callable[[InstrumentedModel, Result], PromptTest] | None = field(
+        default=None, kw_only=True
+    )
 
 
 @dataclass(frozen=True)

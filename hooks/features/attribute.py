@@ -8,6 +8,8 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import torch
+from jaxtyping import Float
+from torch import Tensor
 
 from hooks.capture import capture
 from hooks.gradients.activations import activation_gradients
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
 
     from hooks.features.sae import SAE
     from hooks.metrics import Metrics
+    from workbench.trace import Trace
 
 ERROR = -1
 """The number that stands for the error term, what no feature says."""
@@ -53,19 +56,11 @@ def attribute_features(
     given = list(split(prompts))
     slopes = activation_gradients(model, given, metric, sites=name)
     held = capture(model, given, sites=name)
-    (short,) = held
-    one_layer = {"layer": 0} if features.place.layer is not None else {}
     rows = []
     for n, length in enumerate(held.lengths):
-        x, slope = (
-            torch.as_tensor(t[short].isel({"prompt": n, **one_layer}).values[:length]).to(
-                features.directions
-            )
-            for t in (held, slopes)
-        )
+        x, slope = (vectors_at(features, trace, n) for trace in (held, slopes))
         found, decoded = features.encode_decode(x)
-        by_unit = (features.flat(slope).float() * features.input_norm(x)) @ features.directions.T
-        effects = (found * by_unit).cpu()
+        effects = first_order(features, x, slope, found).cpu()
         lost = ((features.flat(x) - decoded) * features.flat(slope)).sum(-1).cpu()
         best = effects.abs().flatten().topk(min(k, effects.numel())).indices
         places = [(int(i) // features.width, int(i) % features.width) for i in best]
@@ -78,3 +73,27 @@ def attribute_features(
             (n, pos, tokens[pos], ERROR, float("nan"), float(lost[pos])) for pos in range(length)
         ]
     return pd.DataFrame(rows, columns=["prompt", "pos", "token", "feature", "activation", "effect"])
+
+
+def first_order(
+    features: SAE,
+    x: Tensor,
+    slope: Tensor,
+    found: Float[Tensor, "pos feature"],
+) -> Float[Tensor, "pos feature"]:
+    """About what a metric loses where each feature is taken out at each token, in its unit.
+
+    Args:
+        x: vectors at the autoencoder's place, (pos, *site's axes); slope: the metric's gradient
+            there; found: the features' activations.
+    """
+    by_unit = (features.flat(slope).float() * features.input_norm(x)) @ features.directions.T
+    return found * by_unit
+
+
+def vectors_at(features: SAE, trace: Trace, prompt: int) -> Tensor:
+    """What a trace of the autoencoder's place alone holds of one prompt, (pos, *site's axes)."""
+    (short,) = trace
+    one_layer = {"layer": 0} if features.place.layer is not None else {}
+    values = trace[short].isel({"prompt": prompt, **one_layer}).values[: trace.lengths[prompt]]
+    return torch.as_tensor(values).to(features.directions)

@@ -7,6 +7,7 @@ prompt_tab.py          the first tab; prompt_choices.py has what it offers, fini
                        runs give to it, prompt_stream.py computes what it shows
 analysis_tab.py        the second tab; forms.py has its forms, preset_buttons.py what fills them
 form_notes.py          what forms say before a run: estimates, a preview; uploads.py: files as paths
+prompt_test.py         what is asked again below a prompt's run, with parts taken away
 single_prompt_tab.py   a tab for a prompt, documents_tab.py for texts; embedded_run.py their runs
 features_tab.py        a tab for features; feature_service.py computes what it shows
 pairs_tab.py           a tab for pairs in a state; pair_list.py: the list that is clicked

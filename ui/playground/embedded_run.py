@@ -49,6 +49,8 @@ class EmbeddedRun:
         self._frame: Any = None
         self.job = gr.State("")
         """The id of the job that was asked for last."""
+        self.run = gr.Textbox("", visible=False)
+        """The id of the run that is open below, "" for none."""
 
     def frame(self) -> None:
         """Lay out the place where the run opens."""
@@ -65,25 +67,28 @@ class EmbeddedRun:
         that raises is shown.
         """
         mine, clock = self.job, gr.Timer(0.5, active=False)
+        shown = [self._shown, self._error_box, self._frame, self.run, clock]
 
         def start(*values: Any) -> list[Any]:
             try:
                 job = self._app.jobs.submit(analysis, asked(*values))
             except WorkbenchError as problem:
-                return [gr.skip(), gr.skip(), html_parts.error(problem), gr.skip(), gr.skip()]
-            return [job.id, job_cards.jobs_html([job]), "", "", gr.Timer(active=True)]
+                return [gr.skip(), gr.skip(), html_parts.error(problem), *[gr.skip()] * 3]
+            return [job.id, job_cards.jobs_html([job]), "", "", "", gr.Timer(active=True)]
 
         def tick(job_id: str) -> list[Any]:
             try:
                 job = self._app.jobs.get(job_id)
             except NotFound as problem:
-                return [gr.skip(), html_parts.error(problem), gr.skip(), gr.Timer(active=False)]
+                error = html_parts.error(problem)
+                return [gr.skip(), error, gr.skip(), gr.skip(), gr.Timer(active=False)]
             # Read before its state is shown: what ends in between is then shown by the next tick.
             over = job.finished.is_set()
             return [
                 job_cards.jobs_html([job]),
                 "",
                 self._explorer(job) if over else gr.skip(),
+                (job.run_id or "") if over else gr.skip(),
                 gr.Timer(active=not over),
             ]
 
@@ -94,12 +99,8 @@ class EmbeddedRun:
                 return html_parts.error(problem)
             return ""
 
-        button.click(
-            start, list(inputs), [mine, self._shown, self._error_box, self._frame, clock], **QUIET
-        )
-        clock.tick(
-            tick, mine, [self._shown, self._error_box, self._frame, clock], queue=False, **QUIET
-        )
+        button.click(start, list(inputs), [mine, *shown], **QUIET)
+        clock.tick(tick, mine, shown, queue=False, **QUIET)
         self._shown.cancel(cancel, None, self._error_box, **QUIET)
 
     def _explorer(self, job: Job) -> str:

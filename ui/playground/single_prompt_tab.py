@@ -10,6 +10,7 @@ from ui.app_state import AppState
 from ui.playground import chat as chats
 from ui.playground.embedded_run import EmbeddedRun
 from ui.playground.form_tab import FormTab
+from ui.playground.prompt_test import PromptTestPanel
 from workbench.playground import PromptForm
 from workbench.registry import Analysis
 
@@ -71,6 +72,7 @@ def build(app: AppState, analysis: Analysis, form: PromptForm) -> FormTab:
             button = gr.Button(form.button, variant="primary", elem_id=f"{form.tab}-run")
         with gr.Column(scale=7, min_width=300):
             below = EmbeddedRun(app, form.tab, form.empty, form.frame, form.view)
+    panel = PromptTestPanel(app, form) if form.test is not None else None
     below.frame()
 
     def params(*values: Any) -> dict[str, Any]:
@@ -91,6 +93,8 @@ def build(app: AppState, analysis: Analysis, form: PromptForm) -> FormTab:
 
     fits = [name for name in ("sites", "chat") if name in boxes]
     below.wire(button, list(boxes.values()), analysis.name, params)
+    if panel is not None:
+        panel.wire(below.run)
     return FormTab([boxes[name] for name in fits], fit)
 
 

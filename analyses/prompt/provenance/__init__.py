@@ -12,7 +12,10 @@ design.py           context × subject (× state): every cell, in nats; states.p
 verdict.py          which source is named, by verdict_rule.py
 sentences.py        sentences and tokens taken away
 head_groups.py      heads switched off, alone and together
+active_features.py  features that are active at the end, taken out
+end_reading.py      what comes after a prompt that was read, with changes at its end
 question_alone.py   the question without its context
+live_prompt.py      a finished run's prompt, asked again with changes
 findings.py         what is said
 schema.py           what tables and findings mean
 selections.py       what is looked at of a run

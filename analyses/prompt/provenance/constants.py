@@ -22,3 +22,7 @@ SUBJECT_TOKENS = 5
 """Of a subject that is looked for, at most."""
 GROUP, RANDOM_GROUPS = 8, 10
 """Heads switched off together at most, and groups of as many random ones."""
+GUESSED, DRAWN = "guessed", "drawn"
+"""Why a feature is taken out: its gradient says that it pushes the answer, or by lot."""
+TRIED_FEATURES = RANDOM_FEATURES = 8
+"""Features of an autoencoder that are taken out one by one, and as many by lot."""

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from analyses.prompt.provenance.active_features import autoencoders_of
 from analyses.prompt.provenance.constants import (
     AROUND,
     DRAWS,
     DRAWS_LONG,
     LONG,
     PARTS_AT_RANDOM,
+    RANDOM_FEATURES,
     RANDOM_GROUPS,
+    TRIED_FEATURES,
 )
 from analyses.prompt.provenance.prompt_parts import PromptParts, take_apart
 from analyses.prompt.provenance.subject import candidates
@@ -74,5 +77,12 @@ def cost(model: InstrumentedModel, params: Params) -> dict[str, Cost]:
     if params.corpus.strip():
         texts = 3 * params.samples * (2 if params.beside.strip() else 1)
         found["samples"] = Cost(texts * params.sampled, passes=texts * params.sampled / 8)
+    if n_features := len(autoencoders_of(model)):
+        taken = 1 + TRIED_FEATURES + RANDOM_FEATURES
+        found["features"] = Cost(
+            n_features * (n + taken * answer),
+            passes=n_features * (2 + taken),
+            backward=n_features * n,
+        )
     found["recited"] = Cost(n + answer, passes=2, seconds=1.0)
     return found

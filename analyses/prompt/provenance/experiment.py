@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from analyses.prompt.provenance import (
+    active_features,
     design,
     fact_trace,
     findings,
@@ -99,6 +100,11 @@ def run(model: InstrumentedModel, params: Params, progress: Progress) -> Result:
             left["heads"].subprogress(0.5, 1),
         )  # fmt: skip
         findings.add_heads(result)
+    if "features" in parts:
+        result.tables["features"] = active_features.feature_table(
+            model, asked, answer, params.seed, left["features"]
+        )
+        findings.add_features(result)
     if "closed-book" in parts:
         result.tables["closed_book"] = question_alone.closed_book_table(
             model, asked, answer, left["closed-book"]

@@ -8,6 +8,8 @@ import numpy as np
 
 from analyses.prompt.provenance.constants import (
     BOTH,
+    DRAWN,
+    GUESSED,
     NEITHER,
     PROMPT,
     RANDOM,
@@ -209,6 +211,30 @@ def add_heads(result: Result) -> None:
             f" the end{beside}. Then the model says {quoted(str(rows['said'].iloc[0]))}.",
             unit="nats",
         ))  # fmt: skip
+
+
+def add_features(result: Result) -> None:
+    """The feature that counts most, beside those drawn by lot."""
+    table = result.tables["features"]
+    again, n = int(table["again"].sum()), len(table)
+    result.add(Finding(
+        "again", again / max(1, n),
+        f"{again} of {n} features that are active at the prompt's last token are active in the"
+        " context as well.",
+        unit="share",
+    ))  # fmt: skip
+    pushed = table[table["why"] == GUESSED]
+    if not len(pushed):
+        return
+    best, drawn = pushed.loc[pushed["effect"].idxmin()], table[table["why"] == DRAWN]["effect"]
+    beside = f"; those drawn by lot {drawn.min():+.1f} to {drawn.max():+.1f}" * bool(len(drawn))
+    makes = f", which makes {best['promotes']} likelier," * bool(best["promotes"])
+    result.add(Finding(
+        "feature", float(best["effect"]),
+        f"Feature {best['feature']} of {best['autoencoder']}{makes} counts most: taken out at the"
+        f" end, the answer's log-probability changes by {best['effect']:+.1f} nats{beside}.",
+        unit="nats",
+    ))  # fmt: skip
 
 
 def add_closed_book(result: Result) -> None:

@@ -14,9 +14,9 @@ import torch
 
 import workbench as wb
 from analyses.prompt.provenance.constants import GROUP, PROMPT, RANDOM, RANDOM_GROUPS, WEIGHTS
+from analyses.prompt.provenance.end_reading import EndReading
 from analyses.prompt.provenance.prompt_parts import PromptParts, Range
 from analyses.prompt.provenance.subject import QuestionSubject
-from hooks.prefix_cache import PrefixCache, PrefixState, step
 from workbench import registry, runs
 from workbench.errors import BadInput
 from workbench.heads import head_name
@@ -109,14 +109,14 @@ def switch_off(
     """
     import pandas as pd
 
-    prefix = PrefixCache(model, [asked.ids[:-1]]).state()
+    read = EndReading.of(model, asked.ids)
     every = [(int(row.layer), int(row.head)) for row in table.itertuples()]
     rng = random.Random(seed)
 
     def measured(name: str, of: str, heads: Sequence[Head]) -> tuple[str, str, str, float, str]:
-        logp = _logp(model, prefix, asked, answer, heads)
         length = len(answer) + _MORE if name != RANDOM else 0
-        return name, of, _names(heads), logp, _said(model, prefix, asked, heads, length)
+        with wb.ablate(model, list(heads)) if heads else nullcontext():
+            return name, of, _names(heads), read.logp(answer), read.said(length)
 
     rows = [measured("none", "none", [])]
     named = {name: heads for name, heads in {**groups(table), **found_before}.items() if heads}
@@ -158,38 +158,3 @@ def heads_of_run(model: InstrumentedModel, ref: str) -> dict[str, list[Head]]:
 
 def _names(heads: Sequence[Head]) -> str:
     return " ".join(head_name(*head) for head in heads)
-
-
-def _logp(
-    model: InstrumentedModel,
-    prefix: PrefixState,
-    asked: PromptParts,
-    answer: Sequence[int],
-    off: Sequence[Head],
-) -> float:
-    """Log-probability of the answer, with heads off from the prompt's last token on."""
-    ids = torch.tensor([[asked.ids[-1], *answer[:-1]]], device=model.device)
-    with wb.ablate(model, list(off)) if off else nullcontext():
-        _, logits = step(model, prefix.fork(), ids)
-    goal = torch.tensor([list(answer)], device=model.device)
-    each = logits.float().log_softmax(-1).gather(2, goal[:, :, None])
-    return float(each.sum())
-
-
-def _said(
-    model: InstrumentedModel,
-    prefix: PrefixState,
-    asked: PromptParts,
-    off: Sequence[Head],
-    length: int,
-) -> str:
-    """What the model says with heads off from the prompt's last token on, greedily."""
-    token, said, state = asked.ids[-1], list[int](), prefix.fork()
-    with wb.ablate(model, list(off)) if off else nullcontext():
-        for _ in range(length):
-            state, logits = step(model, state, torch.tensor([[token]], device=model.device))
-            token = int(logits[0, -1].argmax())
-            if model.text.is_special(token):
-                break
-            said.append(token)
-    return model.text.decode_continuation(said).strip()

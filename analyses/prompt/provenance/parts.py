@@ -10,7 +10,15 @@ if TYPE_CHECKING:
     from hooks.model import InstrumentedModel
 
 Name = Literal[
-    "split", "sentences", "tokens", "heads", "closed-book", "recited", "trace", "samples"
+    "split",
+    "sentences",
+    "tokens",
+    "heads",
+    "closed-book",
+    "recited",
+    "trace",
+    "samples",
+    "features",
 ]
 
 
@@ -19,6 +27,13 @@ def no_heads(model: InstrumentedModel) -> str | None:
     if "z" in model.sites and "pattern" in model.sites:
         return None
     return "it has no attention heads whose patterns can be read"
+
+
+def no_autoencoder(model: InstrumentedModel) -> str | None:
+    """Why no feature can be looked at, or None."""
+    from analyses.prompt.provenance.active_features import autoencoders_of
+
+    return None if autoencoders_of(model) else "no autoencoder ships for its weights"
 
 
 PARTS = [
@@ -75,6 +90,14 @@ PARTS = [
         " read it.",
         needs=["corpus"],
         views=["Samples"],
+    ),
+    Part(
+        "features",
+        "Features",
+        "Which features of the model's autoencoders are active again where the answer begins, and"
+        " what it loses without them.",
+        unavailable_reason=no_autoencoder,
+        views=["Features"],
     ),
 ]
 DEFAULT: list[Name] = ["split", "sentences", "tokens", "heads", "closed-book", "recited"]

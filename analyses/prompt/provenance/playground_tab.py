@@ -2,7 +2,21 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from workbench.playground import Playground, PromptForm
+
+if TYPE_CHECKING:
+    from hooks.model import InstrumentedModel
+    from workbench.playground import PromptTest
+    from workbench.result import Result
+
+
+def _test(model: InstrumentedModel, run: Result) -> PromptTest:
+    from analyses.prompt.provenance import live_prompt
+
+    return live_prompt.test_of(model, run)
+
 
 playground = Playground(
     form=PromptForm(
@@ -18,5 +32,6 @@ playground = Playground(
         limit="As long as the model's window",
         frame="Where the answer came from: the run in the Explorer",
         leads=True,
+        test=_test,
     )
 )

@@ -44,6 +44,11 @@ SAMPLED = (
     " and after a word that is repeated 24 times (which makes some models say what they read). What"
     " is common anyway stands in the corpus too: read it beside a model that has not read it."
 )
+FEATURES = (
+    "The features of each autoencoder that are active at the prompt's last token. Those that the"
+    " gradient says to push the answer most are taken out there, one by one, beside as many drawn"
+    " by lot; what no feature says stays as it is."
+)
 CLOSED = "The question is asked alone, in several wordings, with greedy decoding."
 
 SCHEMA = Schema(
@@ -120,6 +125,21 @@ SCHEMA = Schema(
             _LOGP,
             C("said", "What the model says then, greedily."),
         ]),
+        TableSchema("features", "Features that are active at the prompt's last token.", [
+            C("autoencoder", "Name of the autoencoder."),
+            C("feature", "Number of the feature."),
+            C("activation", "How active it is at the last token."),
+            C("before", "How active it is in the context, at most; its first four tokens are left"
+              " out.", title="in the context"),
+            C("again", "Whether it is active in the context as well.", title="active before"),
+            C("guess", "Gradient of the log-probability of the answer's first token along the"
+              " feature, times its activation: a guess of what it gives, to first order.", "nats",
+              title="gradient × activation"),
+            C("effect", "Change of the answer's log-probability with the feature taken out at the"
+              " last token and the answer.", "nats", title="taken out"),
+            C("why", "Why it was taken out: `guessed` to push the answer most, or `drawn` by lot."),
+            C("promotes", "Tokens whose logits its direction raises most."),
+        ]),
         TableSchema("surprise", "How surprising each token of the answer is.", [
             C("place", "Place of the token in the answer, from 0."),
             C("token", "The token as text."),
@@ -190,6 +210,8 @@ SCHEMA = Schema(
         F("prompt_heads", "Heads that look at the context, off"),
         F("weights_heads", "Heads that look at the subject, off"),
         F("found_heads_*", "Heads that another run found, off"),
+        F("feature", "The feature that counts most"),
+        F("again", "Features active in the context and again at the end"),
         F("closed_book", "Wordings in which the weights alone say the answer"),
     ],
 )  # fmt: skip

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from analyses.prompt.provenance.constants import PROMPT, RANDOM, STATE, WEIGHTS
+from analyses.prompt.provenance.constants import DRAWN, GUESSED, PROMPT, RANDOM, STATE, WEIGHTS
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 _WORDS = {PROMPT: "the prompt", WEIGHTS: "the weights", STATE: "the recurrent state"}
 MEASURED, BY_CHANCE = "effect on the answer", "largest by chance"
+PUSHED, BY_LOT = "pushes the answer, as the gradient guesses", "drawn by lot"
 _ROLES = {PROMPT: "context", WEIGHTS: "memory"}
 _OFF = {PROMPT: "look at the context", WEIGHTS: "look at the subject"}
 
@@ -164,6 +165,19 @@ def covered(run: Result) -> pd.DataFrame:
     shares = {name: 100 * table[column] for name, column in
               (("mean", "share"), ("low", "low"), ("high", "high"))}  # fmt: skip
     return table.assign(start=[f"after {start}" for start in table["start"]], **shares)
+
+
+def taken_out(run: Result) -> pd.DataFrame:
+    """What the answer loses without each feature that was taken out."""
+    import pandas as pd
+
+    table = run.tables["features"].dropna(subset=["effect"]).sort_values("effect")
+    names = [f"{row.feature} of {str(row.autoencoder).rsplit('/', 1)[-1]}"
+             for row in table.itertuples()]  # fmt: skip
+    what = table["why"].map({GUESSED: PUSHED, DRAWN: BY_LOT})
+    lost = -table["effect"].to_numpy()
+    frame = pd.DataFrame({"feature": names, "what": what.to_numpy(), "mean": lost})
+    return frame.assign(low=float("nan"), high=float("nan"))
 
 
 def group_rows(run: Result) -> pd.DataFrame:

@@ -20,6 +20,7 @@ _HIDDEN = {
     "hidden from the question": colour.BLUE_STROKE,
 }
 _OFF = {"these heads": colour.FUNCTION, "as many random ones": colour.OTHER}
+_TAKEN = {sel.PUSHED: colour.FUNCTION, sel.BY_LOT: colour.OTHER}
 _SURPRISES = {
     "nats": ("the model", colour.BLUE_STROKE),
     "unigram": ("counts of tokens", colour.OTHER),
@@ -134,6 +135,13 @@ VIEWS = [
                small=True),
         v.table(sel.group_rows, "What is said with heads off", of="groups"),
         v.table("heads", "All heads", order=["effect"], picks="head"),
+    ]),
+    v.View("Features", needs="features", parts=[
+        v.finding("feature", "again"),
+        v.says(schema.FEATURES),
+        v.chart("intervals", sel.taken_out, "feature", "what", hues=_TAKEN,
+                unit="nats that the answer loses", title="Features taken out at the end"),
+        v.table("features", "All features that are active there", order=["effect"]),
     ]),
     v.View("Closed-book", needs="closed_book", parts=[
         v.finding("closed_book"),
