@@ -1,0 +1,268 @@
+"""Forgetting in models whose truth is known: facts that were overwritten are lost, facts behind
+another format are misplaced; and what is refused.
+"""
+
+from __future__ import annotations
+
+import copy
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from pydantic import ValidationError
+
+import workbench as wb
+from analyses.training import forgetting
+from analyses.training.forgetting import constants as c
+from analyses.training.forgetting.answer_probe import probe_hits, shuffled_hits
+from analyses.training.forgetting.further import barrier
+from analyses.training.forgetting.old_facts import halves_of
+from analyses.training.forgetting.reset_map import best_window, effects
+from hooks.mixed_weights import changed, weights_copied
+from tests.helpers import tiny
+from tests.helpers import tuned_pairs as pairs
+from workbench import parts
+from workbench.errors import BadInput, NotFinite
+from workbench.progress import Progress
+from workbench.result import Result
+from workbench.views import bound
+
+_SMALL = {"length": 24, "measured": 2, "map_rows": 1, "map_facts": 8, "halves": 6,
+          "realign_rate": 1e-3, "template": pairs.TEMPLATE}  # fmt: skip
+
+
+@cache
+def base(seed: int) -> Any:
+    return wb.load((pairs.base(seed), pairs.tokenizer()))
+
+
+def ran(model: Any, folder: Path, seed: int = 0, **values: Any) -> Result:
+    """A run, in which the model keeps its weights."""
+    given = {**_SMALL, "facts_file": str(pairs.facts_file(folder, seed)), "seed": seed, **values}
+    before = weights_copied(model.module)
+    result: Result = forgetting.run(model, forgetting.Params.model_validate(given), Progress())
+    assert not changed(before, weights_copied(model.module))
+    assert not list(forgetting.SCHEMA.problems(result))
+    return result
+
+
+def task_file(folder: Path, seed: int = 0) -> str:
+    """The new task: other subjects, answered in another format."""
+    known = pairs.facts(seed)
+    words = [
+        f"{pairs.TEMPLATE.format(subject=s)} answer for you {known[s]} ." for s in pairs.OTHERS
+    ]
+    file = folder / "task.txt"
+    file.write_text("\n\n".join([*words, *words[::-1]]), encoding="utf-8")
+    return str(file)
+
+
+@pytest.mark.parametrize("seed", [0, 1, 2])
+def test_overwritten_facts_are_lost_and_those_behind_a_format_misplaced(seed, tmp_path):
+    module = base(seed).module
+    for make, says in (
+        (pairs.misplaced, "misplaced, not lost"),
+        (pairs.lost, "The facts are lost"),
+    ):
+        ref = pairs.saved(make(module, seed), tmp_path / make.__name__)
+        run = ran(base(seed), tmp_path, seed, tuned=ref, facts=36, parts=["lost-or-misplaced"])
+        assert says in run.findings["verdict"].says
+        tests = run.tables["tests"].set_index("test")
+        assert tests.loc[c.FREE, "before"] == 1.0
+        assert tests.loc[c.FREE, "after"] < 0.2
+        assert tests.loc[c.REALIGNED, "floor"] < 0.4
+        assert (tests.loc[c.REALIGNED, "after"] > 0.9) == (make is pairs.misplaced)
+
+
+@pytest.fixture(scope="module")
+def pair_run(tmp_path_factory: pytest.TempPathFactory) -> Result:
+    folder = tmp_path_factory.mktemp("pair")
+    ref = pairs.saved(pairs.misplaced(base(0).module, 0), folder / "tuned")
+    named = ["reset-map", "reset-more", "lost-or-misplaced", "path", "cka", "law"]
+    return ran(base(0), folder, tuned=ref, facts=12, parts=named, finer=True)
+
+
+def test_the_map_of_a_pair(pair_run):
+    table = pair_run.tables["reset"]
+    assert not table.duplicated(["layer", "part"]).any()
+    up, down = (rows for _, rows in pair_run.tables["cumulative"].groupby("order", sort=False))
+    for rows in (up, down):
+        assert rows["recovery"].iloc[0] == pytest.approx(0.0, abs=1e-5)
+        assert rows["facts"].iloc[0] == pytest.approx(0.0, abs=1e-5)
+    # Putting back all layers leaves what lies in none: embedding, unembedding and last norm.
+    assert up["kl"].iloc[-1] == pytest.approx(down["kl"].iloc[-1], abs=1e-6)
+    halves = pair_run.tables["halves"]
+    assert (halves["kind"] == c.SHRUNK).sum() == 1
+    assert (halves["kind"] == c.HALVES).sum() == 6
+    answers = pair_run.tables["answers"]
+    assert len(answers) == (len(table) + 2) * 8
+    assert answers[answers["part"] == c.BASE]["right"].all()
+    assert "the pair was given" in pair_run.provenance.notes["left_out"]
+    assert "law" not in pair_run.tables
+
+
+def test_the_ends_of_the_path_are_the_two_models(pair_run):
+    table = pair_run.tables["path"].set_index("share")
+    assert table.loc[0.0, "kl"] == pytest.approx(0.0, abs=1e-6)
+    assert table.loc[0.0, "right"] == 1.0
+    assert table.loc[1.0, "right"] < 0.5
+    assert table.loc[1.0, "kl"] > table.loc[0.2, "kl"]
+    assert (pair_run.tables["cka"]["cka"] <= 1.0 + 1e-6).all()
+
+
+@pytest.fixture(scope="module")
+def trained_run(tmp_path_factory: pytest.TempPathFactory) -> Result:
+    folder = tmp_path_factory.mktemp("trained")
+    named = ["law", "reset-map", "reset-more", "path"]
+    return ran(base(0), folder, task=task_file(folder), facts=12, steps=8, ranks=[2, 4], rank=4,
+               rate=3e-3, parts=named)  # fmt: skip
+
+
+def test_a_training_is_measured_on_its_way(trained_run):
+    points = trained_run.tables["points"]
+    assert sorted(set(points["step"])) == [0, 1, 2, 4, 8]
+    assert set(points["rank"]) == {2, 4}
+    start = points[points["step"] == 0]
+    np.testing.assert_allclose(start["kl"], 0.0, atol=1e-6)
+    assert (start["size"] < 1e-12).all()
+    end = points[(points["step"] == 8) & (points["text"] == c.TASK)]
+    first = points[(points["step"] == 0) & (points["text"] == c.TASK)]
+    assert (end["nats"].to_numpy() < first["nats"].to_numpy()).all()
+    trained = points.groupby("rank")["trained"].first()
+    assert trained[4] == 2 * trained[2]
+    fits = trained_run.tables["fits"]
+    assert len(fits[fits["rank"] == 0]) == 4
+    assert "cost" in trained_run.findings
+    assert trained_run.findings["cost"].values["gain"] > 0
+    assert "reset_shuffled" in trained_run.tables
+
+
+def test_every_view_is_drawn(trained_run, pair_run):
+    for run in (trained_run, pair_run):
+        for view in bound(forgetting.VIEWS, run, forgetting.SCHEMA).values():
+            assert view is not None
+    words = trained_run.tables["claims"]["verdict"]
+    assert set(words) - {"cannot be told"}
+
+
+def test_a_low_rank_adapter_is_compared_with_its_base(tmp_path):
+    from peft import LoraConfig, get_peft_model
+
+    module = copy.deepcopy(base(0).module)
+    home = Path(pairs.saved(module, tmp_path / "home"))
+    wrapped = get_peft_model(module, LoraConfig(r=2, target_modules="all-linear"))
+    with torch.no_grad():
+        for name, parameter in wrapped.named_parameters():
+            if "lora_B" in name:
+                parameter.normal_(0, 0.05)
+    wrapped.save_pretrained(tmp_path / "adapter")
+    ref = f"{home}+{tmp_path / 'adapter'}"
+    run = ran(base(0), tmp_path, tuned=ref, facts=8, parts=["reset-map"])
+    assert run.findings["cost"].values[c.NEUTRAL] > 0
+    # An adapter on other weights says so.
+    with pytest.raises(BadInput, match="made on"):
+        ran(base(1), tmp_path, 1, tuned=ref, facts=8, parts=["reset-map"])
+
+
+def test_pairs_that_are_none_are_refused(tmp_path):
+    other = tiny.tiny_llama()
+    other.save_pretrained(tmp_path / "other")
+    tiny.tiny_tokenizer().save_pretrained(tmp_path / "other")
+    with pytest.raises(BadInput, match="other tokens"):
+        ran(base(0), tmp_path, tuned=str(tmp_path / "other"), parts=["path"])
+    same = pairs.saved(base(0).module, tmp_path / "same")
+    with pytest.raises(BadInput, match="the same weights"):
+        ran(base(0), tmp_path, tuned=same, parts=["path"])
+    config = copy.deepcopy(base(0).module.config)
+    config.num_hidden_layers = 2
+    smaller = type(base(0).module)(config)
+    with pytest.raises(BadInput, match="the same parameters"):
+        ran(base(0), tmp_path, tuned=pairs.saved(smaller, tmp_path / "small"), parts=["path"])
+
+
+def test_a_task_that_teaches_the_old_facts_is_refused(tmp_path):
+    known = pairs.facts(0)
+    file = tmp_path / "facts.txt"
+    file.write_text(
+        "\n\n".join(f"{pairs.TEMPLATE.format(subject=s)} {known[s]} ." for s in pairs.SUBJECTS),
+        encoding="utf-8",
+    )
+    with pytest.raises(BadInput, match="overlap"):
+        ran(base(0), tmp_path, task=str(file), parts=["path"])
+
+
+def test_what_cannot_be_measured_is_refused(tmp_path):
+    model = wb.load((tiny.tiny_llama(), tiny.tiny_tokenizer()))
+    with pytest.raises(BadInput, match="knows 0 of"):
+        ran(model, tmp_path, task=task_file(tmp_path), parts=["path"])
+    short = tmp_path / "short.txt"
+    short.write_text("The sea is far .", encoding="utf-8")
+    with pytest.raises(BadInput, match="rows of"):
+        ran(base(0), tmp_path, task=str(short), parts=["path"])
+    with pytest.raises(BadInput, match="rank 0"):
+        forgetting.Params(ranks=[0])
+    with pytest.raises(BadInput, match="map is to read"):
+        forgetting.Params(measured=2, map_rows=3)
+    with pytest.raises(ValidationError):
+        forgetting.Params(parts=[])
+
+
+def test_a_training_that_explodes_says_at_which_step(tmp_path):
+    model = wb.load((copy.deepcopy(base(0).module), pairs.tokenizer()))
+    read = []
+
+    def explode(module, given, out):
+        if module.training:
+            read.append(1)
+            return out * float("nan") if len(read) > 3 else out
+        return out
+
+    model.module.model.norm.register_forward_hook(explode)
+    with pytest.raises(NotFinite, match="at step 4 .*step 3 was the last good one"):
+        ran(model, tmp_path, task=task_file(tmp_path), facts=8, steps=6, parts=["path"])
+
+
+def test_a_probe_tells_what_is_linear_and_no_more():
+    draw = np.random.default_rng(0)
+    labels = [f"a{n % 4}" for n in range(40)]
+    second = halves_of(labels, 0)
+    assert second.sum() == 20
+    centres = draw.normal(size=(4, 32))
+    states = np.array([centres[n % 4] for n in range(40)]) + 0.1 * draw.normal(size=(40, 32))
+    assert probe_hits(states, labels, second).mean() == 1.0
+    assert probe_hits(draw.normal(size=(40, 32)), labels, second).mean() < 0.6
+    assert 0.1 < shuffled_hits(states, labels, second, 20, 0).mean() < 0.45
+
+
+def test_a_barrier_is_what_lies_above_the_line():
+    shares = np.array([-0.2, 0.0, 0.5, 1.0, 1.2])
+    height, at = barrier(shares, np.array([9.0, 1.0, 2.5, 2.0, 9.0]))
+    assert (height, at) == (pytest.approx(1.0), 0.5)
+    assert barrier(shares, np.array([9.0, 1.0, 1.2, 2.0, 9.0]))[0] == pytest.approx(0.0)
+
+
+def test_windows_and_effects_of_halves():
+    import pandas as pd
+
+    rows = [(layer, part, 0.5 if (part == "MLP" and layer in (2, 3)) else 0.01)
+            for layer in range(6) for part in ("attention", "MLP")]  # fmt: skip
+    table = pd.DataFrame(rows, columns=["layer", "part", "recovery"])
+    assert best_window(table, 2) == ("MLP", [(2, "MLP"), (3, "MLP")])
+    draw = np.random.default_rng(0)
+    x = draw.random((20, 3))
+    halves = pd.DataFrame(x, columns=["attention", "mlp", "lower"])
+    halves = halves.assign(kind=c.HALVES, recovery=0.1 + 0.7 * x[:, 1] + 0.2 * x[:, 2])
+    found = effects(halves)
+    assert found["mlp"][0] == pytest.approx(0.7)
+    assert found["attention"][0] == pytest.approx(0.0, abs=1e-9)
+
+
+def test_costs_are_stated_for_every_part():
+    model = base(0)
+    stated = forgetting.cost(model, forgetting.Params(facts_file=None, relations="capital"))
+    assert set(stated) == {part.name for part in forgetting.PARTS}
+    assert all(cost.forward > 0 for cost in stated.values())
+    assert parts.running(forgetting.PARTS, forgetting.Params(parts=["law"])) == {"law", "pair"}
