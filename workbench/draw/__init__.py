@@ -12,6 +12,7 @@ I want bars, curves, matrices        -> bar_charts.py, charts.py, long_tables.py
 I want a passage and what is said    -> passage.py
 I want to steer with a feature       -> steering.py
 I want intervals, clouds, histograms -> scatter.py
+I want layers × neurons              -> neuron_map.py
 I want a click that chooses a row    -> linking.py, layer_token_table.py (a cell, a token)
 I want columns, boxes, a file's button -> layout.py
 I want words, tables, live widgets   -> view.py     (a View has a live form and a still one for
@@ -34,6 +35,7 @@ from workbench.draw.keyboard import key_pad
 from workbench.draw.layer_token_table import token_table, window_note
 from workbench.draw.layout import download_button
 from workbench.draw.long_tables import curves
+from workbench.draw.neuron_map import kind_key, neuron_map
 from workbench.draw.patterns import fill_pattern, pattern, pattern_grid
 from workbench.draw.scatter import density_scatter, fill_histogram, histogram, intervals
 from workbench.draw.steering import steer_code, steer_form
@@ -65,12 +67,14 @@ __all__ = [
     "histogram",
     "intervals",
     "key_pad",
+    "kind_key",
     "labelled_bars",
     "lens_table",
     "lines",
     "link_grid",
     "magnitude_table",
     "matrix",
+    "neuron_map",
     "outline_key",
     "paragraph",
     "pattern",

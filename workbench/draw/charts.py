@@ -185,6 +185,7 @@ def matrix(
     signed: bool = False,
     top: float | None = None,
     longest: int = 18,
+    decimals: int = 0,
 ) -> hv.Overlay:
     """A table as coloured cells, each with its number; a dash where that is NaN, for what cannot be
     told.
@@ -194,6 +195,7 @@ def matrix(
     Args:
         top: where the colours end; the largest number by default.
         longest: characters of a row's name.
+        decimals: of the numbers in the cells.
     """
     style.load()
     import holoviews as hv
@@ -222,7 +224,8 @@ def matrix(
             if signed
             else colour.single_scale()[min(127, max(0, round(127 * v / limit)))]
         )
-        texts.append((x, y, f"{v:+.0f}" if signed else f"{v:.0f}", colour.text_on(shade)))
+        number = f"{v:{'+' if signed else ''}.{decimals}f}".replace("-", "−")
+        texts.append((x, y, number, colour.text_on(shade)))
     scale = colour.signed_scale() if signed else colour.single_scale()
     shared: dict[str, Any] = {
         "xlim": (-0.5, len(xs) - 0.5),
@@ -248,7 +251,7 @@ def matrix(
             hover_tooltips=[
                 (shared["ylabel"], "@r"),
                 (shared["xlabel"], "@c"),
-                (title, f"@v{{0.0}} {unit}"),
+                (title, f"@v{{0.{'0' * max(1, decimals)}}} {unit}"),
             ],
         )
         .opts(backend="matplotlib", color="v", cmap=list(scale), clim=clim, linewidth=0)

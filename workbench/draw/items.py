@@ -93,7 +93,7 @@ class Picture:
     Args:
         kind: the name of what draws it, see `kinds.KINDS`.
         given, options: its arguments there; what may be sent later stands in `options`.
-        picks: "head": a click on a cell or tile chooses that head. "pos": a click chooses the row.
+        picks: what a click chooses, see `linking.link_picture`.
     """
 
     def __init__(self, kind: str, *given: Any, picks: str = "", **options: Any) -> None:

@@ -4,33 +4,75 @@ holds it.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from workbench.address_text import as_text, read
 from workbench.draw.head_grids import link_grid
+from workbench.draw.neuron_map import neuron_at
 
 if TYPE_CHECKING:
     from bokeh.events import Tap
 
     from workbench.selection import Selection
+    from workbench.views.pick import Pick
 
 OF_TABLE = ("page-", "sort-")
 """How names begin that say which page of a table is shown, and by what it is sorted."""
 
 
-def link_picture(pane: Any, picks: str, selection: Selection) -> None:
+def link_picture(pane: Any, picks: str, pick: Pick) -> None:
     """Let a click choose.
 
     Args:
         pane: a Panel pane whose object is a Bokeh figure.
         picks: "head": a cell or tile of a grid of heads; "pos": the row of a `pattern` that the
-            click falls into; "": nothing.
+            click falls into; "feature": a neuron of a `neuron_map`; "ROW,COLUMN": by these names,
+            the row and the column of the cell of a `matrix`; "": nothing.
     """
     if picks == "head":
-        link_grid(pane, selection)
+        link_grid(pane, pick.selection)
     elif picks == "pos":
-        _link_rows(pane, selection)
+        _link_rows(pane, pick.selection)
+    elif picks == "feature":
+        _link_neurons(pane, pick.selection)
+    elif "," in picks:
+        _link_cells(pane, picks.split(","), pick)
+
+
+def _link_neurons(pane: Any, selection: Selection) -> None:
+    from bokeh.events import Tap
+
+    drawn = [renderer.data_source.data for renderer in pane.object.renderers]
+    image = next(data for data in drawn if "neuron" in data)
+    points = next((data for data in drawn if "hue" in data), None)
+
+    def tapped(event: Tap) -> None:
+        if event.x is None or event.y is None or not math.isfinite(event.x + event.y):
+            return
+        at = neuron_at(image, points, event.x, event.y)
+        if at is not None:
+            selection.put("feature", (f"L{at[0]}", at[1]))
+
+    pane.object.on_event(Tap, tapped)
+
+
+def _link_cells(pane: Any, names: Sequence[str], pick: Pick) -> None:
+    from bokeh.events import Tap
+
+    cells = next(r.data_source.data for r in pane.object.renderers if "r" in r.data_source.data)
+
+    def tapped(event: Tap) -> None:
+        if event.x is None or event.y is None or not math.isfinite(event.x + event.y):
+            return
+        at = round(event.x), round(event.y)
+        for x, y, *words in zip(cells["x0"], cells["y0"], cells["r"], cells["c"], strict=True):
+            if (math.ceil(x), math.ceil(y)) == at:
+                for name, word in zip(names, words, strict=True):
+                    pick.choose(name, word)
+
+    pane.object.on_event(Tap, tapped)
 
 
 def _link_rows(pane: Any, selection: Selection) -> None:

@@ -138,7 +138,7 @@ class _Picture:
         self.panel = drawing.scrolling(self._pane)
         if item.can_be_filled:
             item.fill(self._pane)
-        link_picture(self._pane, item.picks, page.pick.selection)
+        link_picture(self._pane, item.picks, page.pick)
 
     def fill(self, item: Picture) -> None:
         if item.can_be_filled:

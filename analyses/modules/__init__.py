@@ -1,0 +1,4 @@
+"""Memory as a part of the model: slots, experts, and the feed-forward layers read as a memory.
+
+I want to know where in them capabilities and facts sit   -> ffn_map/
+"""
