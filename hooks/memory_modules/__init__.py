@@ -43,7 +43,7 @@ from hooks.memory_modules.slot_changes import (
     switched_off,
     writes_skipped,
 )
-from hooks.memory_modules.vocabulary import MemoryCall, Reads, Slots, Write
+from hooks.memory_modules.vocabulary import MemoryCall, MemoryReads, MemorySlots, MemoryWrite
 
 __all__ = [
     "Conformance",
@@ -51,10 +51,10 @@ __all__ = [
     "MemoryAdapter",
     "MemoryCall",
     "MemoryPlace",
+    "MemoryReads",
     "MemoryRecord",
-    "Reads",
-    "Slots",
-    "Write",
+    "MemorySlots",
+    "MemoryWrite",
     "adapters",
     "all_masked",
     "by_names",

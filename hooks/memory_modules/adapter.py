@@ -12,7 +12,7 @@ from typing import Literal
 from jaxtyping import Int
 from torch import Tensor, nn
 
-from hooks.memory_modules.vocabulary import MemoryCall, Reads, Slots, Write
+from hooks.memory_modules.vocabulary import MemoryCall, MemoryReads, MemorySlots, MemoryWrite
 from hooks.memory_modules.written_slots import compare
 
 
@@ -38,14 +38,14 @@ class MemoryAdapter:
 
     name: str
     applies: type[nn.Module] | Callable[[nn.Module], bool]
-    slots: Callable[[nn.Module], Slots]
-    reads: Callable[[MemoryCall], Reads]
-    writes: Callable[[Slots, Slots], list[Write]] = compare
+    slots: Callable[[nn.Module], MemorySlots]
+    reads: Callable[[MemoryCall], MemoryReads]
+    writes: Callable[[MemorySlots, MemorySlots], list[MemoryWrite]] = compare
     inside: tuple[str, ...] = ()
     joins: Literal["sum", "concat"] = "sum"
     rest: Callable[[MemoryCall], Tensor] | None = None
     zeroed: Callable[[nn.Module, Int[Tensor, " slot"]], AbstractContextManager[None]] | None = None
-    restore: Callable[[nn.Module, Slots], None] | None = None
+    restore: Callable[[nn.Module, MemorySlots], None] | None = None
     stand_in: bool = False
 
     def knows(self, module: nn.Module) -> bool:

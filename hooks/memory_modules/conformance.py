@@ -16,7 +16,7 @@ from hooks.memory_modules.memory_calls import recorded
 from hooks.memory_modules.places import MemoryPlace
 from hooks.memory_modules.read_sums import read_sum, weight_of
 from hooks.memory_modules.slot_changes import masked, output_beside, writes_skipped
-from hooks.memory_modules.vocabulary import MemoryCall, Reads, Slots
+from hooks.memory_modules.vocabulary import MemoryCall, MemoryReads, MemorySlots
 from workbench.errors import BadInput, WorkbenchError
 
 Verdict = Literal["holds", "fails", "not checked"]
@@ -132,7 +132,7 @@ class _Run:
         """What the module gives, last call."""
         return self.record(row)[0].output
 
-    def record(self, row: int | None = None) -> tuple[MemoryCall, Slots, Reads]:
+    def record(self, row: int | None = None) -> tuple[MemoryCall, MemorySlots, MemoryReads]:
         """The last call, and what the adapter says of it."""
         self.reset()
         with recorded([self.place]) as log:
@@ -257,7 +257,7 @@ def _all_off(run: _Run) -> str | None:
     )  # fmt: skip
 
 
-def _read_slots(slots: Slots, reads: Reads) -> Tensor:
+def _read_slots(slots: MemorySlots, reads: MemoryReads) -> Tensor:
     """True for slots that some token reads."""
     seen = torch.zeros(slots.count, dtype=torch.bool)
     if reads.index is None:

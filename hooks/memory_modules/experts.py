@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from hooks.memory_modules.adapter import MemoryAdapter
-from hooks.memory_modules.vocabulary import MemoryCall, Reads, Slots
+from hooks.memory_modules.vocabulary import MemoryCall, MemoryReads, MemorySlots
 
 _INDEX = {"top_k_index", "router_indices"}
 _WEIGHT = {"top_k_weights", "routing_weights"}
@@ -43,7 +43,7 @@ def _given(call: MemoryCall) -> tuple[Tensor, Tensor, Tensor]:
     return hidden.reshape(-1, hidden.shape[-1]), index, weight
 
 
-def _reads(call: MemoryCall) -> Reads:
+def _reads(call: MemoryCall) -> MemoryReads:
     hidden, index, weight = _given(call)
     # An expert is asked alone, with a weight of one: whatever it computes inside.
     one = torch.ones_like(weight[:, :1])
@@ -53,7 +53,7 @@ def _reads(call: MemoryCall) -> Reads:
             for read in range(index.shape[1])
         ]
     value = torch.stack(brought, 1)
-    return Reads(weight[None, :, None], index[None, :, None], value=value[None, :, None])
+    return MemoryReads(weight[None, :, None], index[None, :, None], value=value[None, :, None])
 
 
 def _alone(module: nn.Module, hidden: Tensor, index: Tensor, one: Tensor) -> Tensor:
@@ -61,8 +61,8 @@ def _alone(module: nn.Module, hidden: Tensor, index: Tensor, one: Tensor) -> Ten
     return out
 
 
-def _slots(module: nn.Module) -> Slots:
-    return Slots(int(cast("int", module.num_experts)), space="function")
+def _slots(module: nn.Module) -> MemorySlots:
+    return MemorySlots(int(cast("int", module.num_experts)), space="function")
 
 
 @contextmanager

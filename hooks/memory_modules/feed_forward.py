@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from hooks.layout import Block
 from hooks.memory_modules.adapter import MemoryAdapter
-from hooks.memory_modules.vocabulary import MemoryCall, Reads, Slots
+from hooks.memory_modules.vocabulary import MemoryCall, MemoryReads, MemorySlots
 from hooks.weights import bias_of, dense_weight
 
 NAME = "feed-forward neurons"
@@ -29,12 +29,12 @@ def feed_forward(block: Block) -> tuple[nn.Module, MemoryAdapter] | None:
     # Of a gated MLP the gate says when a neuron is on; the other matrix scales it.
     first = block.gate if block.gate is not None else block.up
 
-    def slots(module: nn.Module) -> Slots:
+    def slots(module: nn.Module) -> MemorySlots:
         value = dense_weight(module).T
         key = None if first is None else dense_weight(first)
         if key is not None and len(key) != len(value):
             key = None  # gate and up lie in one matrix
-        return Slots(len(value), key, value, "learned")
+        return MemorySlots(len(value), key, value, "learned")
 
     def rest(call: MemoryCall) -> Tensor:
         bias = bias_of(call.module)
@@ -46,10 +46,10 @@ def feed_forward(block: Block) -> tuple[nn.Module, MemoryAdapter] | None:
     return down, adapter
 
 
-def _reads(call: MemoryCall) -> Reads:
+def _reads(call: MemoryCall) -> MemoryReads:
     x = call.args[0]
     rows = x if x.dim() == 3 else x[None]
-    return Reads(rows[:, :, None])
+    return MemoryReads(rows[:, :, None])
 
 
 @contextmanager

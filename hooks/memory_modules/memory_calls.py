@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from hooks.memory_modules.places import MemoryPlace
 from hooks.memory_modules.read_sums import reads_of
-from hooks.memory_modules.vocabulary import MemoryCall, Reads, Slots, Write
+from hooks.memory_modules.vocabulary import MemoryCall, MemoryReads, MemorySlots, MemoryWrite
 from workbench.errors import BadInput
 from workbench.reentrant import reentrant
 
@@ -32,9 +32,9 @@ class MemoryRecord:
 
     place: MemoryPlace
     number: int
-    slots: Slots
-    reads: Reads
-    writes: list[Write]
+    slots: MemorySlots
+    reads: MemoryReads
+    writes: list[MemoryWrite]
     call: MemoryCall
 
 
@@ -46,7 +46,7 @@ def recorded(places: Sequence[MemoryPlace]) -> Iterator[list[MemoryRecord]]:
 
     def keep(place: MemoryPlace, call: MemoryCall) -> None:
         slots, reads = reads_of(place.adapter, call)
-        writes: list[Write] = []
+        writes: list[MemoryWrite] = []
         if place.adapter.is_written:
             writes = place.adapter.writes(slots, place.adapter.slots(place.module))
         log.append(MemoryRecord(place, counts[id(place)], slots, reads, writes, call))
@@ -65,7 +65,7 @@ def watched(place: MemoryPlace, answer: Answer) -> Iterator[None]:
     """
     module, adapter = place.module, place.adapter
     inside: dict[str, tuple[tuple[Any, ...], Any]] = {}
-    before: list[Slots | None] = [None]
+    before: list[MemorySlots | None] = [None]
 
     def begin(_: nn.Module, args: tuple[Any, ...]) -> None:
         inside.clear()

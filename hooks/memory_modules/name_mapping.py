@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from hooks.memory_modules.adapter import MemoryAdapter
 from hooks.memory_modules.product_keys import zeroed_rows
-from hooks.memory_modules.vocabulary import MemoryCall, Reads, Slots, Space
+from hooks.memory_modules.vocabulary import MemoryCall, MemoryReads, MemorySlots, Space
 from workbench.errors import BadInput
 
 NAMES = ("keys", "values", "index", "weight", "gate")
@@ -50,7 +50,7 @@ def by_names(
             "Say where they stand in the module.",
         )
 
-    def slots(module: nn.Module) -> Slots:
+    def slots(module: nn.Module) -> MemorySlots:
         value = _at(module, names["values"]).detach()
         key = _at(module, names["keys"]).detach() if "keys" in names else None
         _check(value.dim() in (2, 3), names["values"], value, "(slot, d_value), heads in front")
@@ -60,9 +60,9 @@ def by_names(
                 key.dim() in (2, 3) and key.shape[-2] == count,
                 names["keys"], key, f"(slot, d_key) of {count} slots, heads in front",
             )  # fmt: skip
-        return Slots(count, key, value, space)
+        return MemorySlots(count, key, value, space)
 
-    def reads(call: MemoryCall) -> Reads:
+    def reads(call: MemoryCall) -> MemoryReads:
         out = call.output
         tokens = out.shape[0] * out.shape[1] if out.dim() == 3 else out.shape[0]
         index = _per_head(_at(call.module, names["index"]).detach(), tokens, names["index"])
@@ -74,7 +74,7 @@ def by_names(
             gate = _at(call.module, names["gate"]).detach()
             _check(gate.numel() == index[..., 0].numel(), names["gate"], gate, "one for each head")
             gate = gate.reshape(index.shape[:3])
-        return Reads(weight, index.long(), gate, mass)
+        return MemoryReads(weight, index.long(), gate, mass)
 
     def zeroed(module: nn.Module, which: Tensor) -> AbstractContextManager[None]:
         return zeroed_rows(_at(module, names["values"]), which)

@@ -13,7 +13,7 @@ from hooks.memory_modules.adapter import MemoryAdapter
 from hooks.memory_modules.experts import EXPERTS
 from hooks.memory_modules.feed_forward import feed_forward
 from hooks.memory_modules.product_keys import PRODUCT_KEYS
-from hooks.memory_modules.vocabulary import Slots
+from hooks.memory_modules.vocabulary import MemorySlots
 from workbench.errors import BadInput, Unfit
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ class MemoryPlace:
     module: nn.Module
     adapter: MemoryAdapter
 
-    def slots(self) -> Slots:
+    def slots(self) -> MemorySlots:
         """What it holds now."""
         return self.adapter.slots(self.module)
 

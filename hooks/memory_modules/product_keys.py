@@ -9,11 +9,11 @@ import torch
 from torch import Tensor, nn
 
 from hooks.memory_modules.adapter import MemoryAdapter
-from hooks.memory_modules.vocabulary import MemoryCall, Reads, Slots
+from hooks.memory_modules.vocabulary import MemoryCall, MemoryReads, MemorySlots
 from workbench.memory_lm.product_keys import ProductKeyMemory
 
 
-def _slots(module: nn.Module) -> Slots:
+def _slots(module: nn.Module) -> MemorySlots:
     assert isinstance(module, ProductKeyMemory)
     first, second = module.keys[:, 0], module.keys[:, 1]
     side = module.side
@@ -21,14 +21,16 @@ def _slots(module: nn.Module) -> Slots:
     key = torch.cat(
         [first.repeat_interleave(side, 1), second.repeat(1, side, 1)], -1
     )  # (head, slot, d_key)
-    return Slots(side**2, key.detach(), module.values.weight.detach(), "learned")
+    return MemorySlots(side**2, key.detach(), module.values.weight.detach(), "learned")
 
 
-def _reads(call: MemoryCall) -> Reads:
+def _reads(call: MemoryCall) -> MemoryReads:
     assert isinstance(call.module, ProductKeyMemory)
     with torch.no_grad():
         read = call.module.look_up(call.args[0])
-    return Reads(read.weight, read.index, mass=1.0, score=read.score, query=read.query.flatten(-2))
+    return MemoryReads(
+        read.weight, read.index, mass=1.0, score=read.score, query=read.query.flatten(-2)
+    )
 
 
 @contextmanager

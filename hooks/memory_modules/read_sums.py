@@ -7,14 +7,14 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from hooks.memory_modules.adapter import MemoryAdapter
-from hooks.memory_modules.vocabulary import MemoryCall, Reads, Slots
+from hooks.memory_modules.vocabulary import MemoryCall, MemoryReads, MemorySlots
 from workbench.errors import BadInput
 
 
 def read_sum(
     adapter: MemoryAdapter,
-    slots: Slots,
-    reads: Reads,
+    slots: MemorySlots,
+    reads: MemoryReads,
     like: Float[Tensor, "*rows d_value"],
     chosen: Bool[Tensor, "row slot"] | None = None,
 ) -> Float[Tensor, "*rows d_value"]:
@@ -33,12 +33,12 @@ def read_sum(
     return joined.reshape(like.shape).to(like.dtype)
 
 
-def _table(slots: Slots) -> Tensor:
+def _table(slots: MemorySlots) -> Tensor:
     """Values, (row or 1, head or 1, slot, d_value)."""
     if slots.value is None:
         raise BadInput(
             "This memory gives neither a table of values nor the value of each read.",
-            "Slots(value=…), or Reads(value=…) where a value depends on the token",
+            "MemorySlots(value=…), or MemoryReads(value=…) where a value depends on the token",
             "Give one of them in the adapter.",
         )
     value = slots.value
@@ -53,7 +53,7 @@ def _per_token(chosen: Tensor, weight: Tensor) -> Tensor:
     return chosen.repeat_interleave(batch * pos // len(chosen), 0).reshape(batch, pos, -1)
 
 
-def _dense(slots: Slots, weight: Tensor, chosen: Tensor | None) -> Tensor:
+def _dense(slots: MemorySlots, weight: Tensor, chosen: Tensor | None) -> Tensor:
     """Every slot in order: (batch, pos, head, d_value)."""
     table = _table(slots).to(weight.dtype)
     if chosen is not None and len(chosen) == 1:
@@ -66,7 +66,9 @@ def _dense(slots: Slots, weight: Tensor, chosen: Tensor | None) -> Tensor:
     )
 
 
-def _sparse(slots: Slots, reads: Reads, weight: Tensor, chosen: Tensor | None) -> Tensor:
+def _sparse(
+    slots: MemorySlots, reads: MemoryReads, weight: Tensor, chosen: Tensor | None
+) -> Tensor:
     index = reads.index
     assert index is not None
     if chosen is not None:
@@ -86,7 +88,7 @@ def _sparse(slots: Slots, reads: Reads, weight: Tensor, chosen: Tensor | None) -
     return total.index_put((row, pos, head), brought, accumulate=True)
 
 
-def weight_of(reads: Reads, slots: Int[Tensor, "row n"]) -> Float[Tensor, "batch pos head n"]:
+def weight_of(reads: MemoryReads, slots: Int[Tensor, "row n"]) -> Float[Tensor, "batch pos head n"]:
     """How much of each of these slots is read, gate included; slots for each batch row, or one row
     for all.
     """
@@ -100,7 +102,7 @@ def weight_of(reads: Reads, slots: Int[Tensor, "row n"]) -> Float[Tensor, "batch
     )
 
 
-def reads_of(adapter: MemoryAdapter, call: MemoryCall) -> tuple[Slots, Reads]:
+def reads_of(adapter: MemoryAdapter, call: MemoryCall) -> tuple[MemorySlots, MemoryReads]:
     """What was read, and the slots as they stood then."""
     slots = call.before if call.before is not None else adapter.slots(call.module)
     return slots, adapter.reads(call)

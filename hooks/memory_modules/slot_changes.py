@@ -17,7 +17,7 @@ from torch import Tensor
 from hooks.memory_modules.memory_calls import watched
 from hooks.memory_modules.places import MemoryPlace
 from hooks.memory_modules.read_sums import read_sum, reads_of, weight_of
-from hooks.memory_modules.vocabulary import MemoryCall, Slots, Write
+from hooks.memory_modules.vocabulary import MemoryCall, MemorySlots, MemoryWrite
 from workbench.errors import BadInput, Unfit
 from workbench.reentrant import reentrant
 
@@ -105,8 +105,8 @@ def swapped(
 
 @reentrant
 def writes_skipped(
-    place: MemoryPlace, which: Callable[[Write], bool] = lambda write: True
-) -> Iterator[list[Write]]:
+    place: MemoryPlace, which: Callable[[MemoryWrite], bool] = lambda write: True
+) -> Iterator[list[MemoryWrite]]:
     """Inside, writes are taken back as soon as they are made; those taken back are appended to the
     list that is given.
 
@@ -124,7 +124,7 @@ def writes_skipped(
             "Swap a value, or mask a slot.",
         )
     restore = adapter.restore
-    skipped: list[Write] = []
+    skipped: list[MemoryWrite] = []
 
     def undo(call: MemoryCall) -> None:
         assert call.before is not None
@@ -138,7 +138,9 @@ def writes_skipped(
         yield skipped
 
 
-def _with_old(before: Slots, after: Slots, writes: Sequence[Write]) -> Slots:
+def _with_old(
+    before: MemorySlots, after: MemorySlots, writes: Sequence[MemoryWrite]
+) -> MemorySlots:
     """`after`, but for the slots that these writes changed."""
     changed = {write.slot for write in writes}
     if after.count != before.count or after.ids is not None:
@@ -159,7 +161,7 @@ def _with_old(before: Slots, after: Slots, writes: Sequence[Write]) -> Slots:
         out[..., rows, :] = old[..., rows, :]
         return out
 
-    return Slots(after.count, mixed(after.key, before.key), mixed(after.value, before.value),
+    return MemorySlots(after.count, mixed(after.key, before.key), mixed(after.value, before.value),
                  after.space, after.ids, after.born, after.uses, after.source)  # fmt: skip
 
 

@@ -14,7 +14,7 @@ WriteKind = Literal["insert", "overwrite", "merge", "decay", "drop"]
 
 
 @dataclass(frozen=True)
-class Slots:
+class MemorySlots:
     """What a memory holds: addressable items, each with a key and a value.
 
     Attributes:
@@ -40,7 +40,7 @@ class Slots:
 
 
 @dataclass(frozen=True)
-class Reads:
+class MemoryReads:
     """What tokens read in one call of the module.
 
     What comes out is the sum of weight × gate × value over all reads of a token, in each head; the
@@ -72,7 +72,7 @@ class Reads:
 
 
 @dataclass(frozen=True)
-class Write:
+class MemoryWrite:
     """One slot that a call of the module changed.
 
     Attributes:
@@ -101,7 +101,7 @@ class MemoryCall:
     kwargs: Mapping[str, Any]
     out: Any
     inside: Mapping[str, tuple[tuple[Any, ...], Any]] = field(default_factory=dict)
-    before: Slots | None = None
+    before: MemorySlots | None = None
 
     @property
     def output(self) -> Tensor:

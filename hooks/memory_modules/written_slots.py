@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from hooks.memory_modules.vocabulary import Slots, Write
+from hooks.memory_modules.vocabulary import MemorySlots, MemoryWrite
 from workbench.errors import BadInput
 
 _SAME = 1e-6
@@ -13,7 +13,7 @@ _NEARLY = 0.05
 """A slot that moved is found again where some slot is within this share of its length."""
 
 
-def compare(before: Slots, after: Slots) -> list[Write]:
+def compare(before: MemorySlots, after: MemorySlots) -> list[MemoryWrite]:
     """Every slot that is not as it was.
 
     Slots with `ids` are matched by them, so they may move. Without ids a slot keeps its place;
@@ -33,11 +33,11 @@ def compare(before: Slots, after: Slots) -> list[Write]:
     touched = (change > _SAME * length.clamp(min=1e-12)).nonzero()[:, 0]
     _refuse_moved(old, new, touched)
     writes = [_change(int(slot), old[slot], new[slot]) for slot in touched]
-    writes += [Write(slot, "insert", 1.0) for slot in range(shared, len(new))]
-    return writes + [Write(slot, "drop", 1.0) for slot in range(shared, len(old))]
+    writes += [MemoryWrite(slot, "insert", 1.0) for slot in range(shared, len(new))]
+    return writes + [MemoryWrite(slot, "drop", 1.0) for slot in range(shared, len(old))]
 
 
-def _contents(slots: Slots) -> Tensor | None:
+def _contents(slots: MemorySlots) -> Tensor | None:
     """(slot, numbers): key and value of each, of all heads of a single row."""
     parts = []
     for part in (slots.key, slots.value):
@@ -47,32 +47,32 @@ def _contents(slots: Slots) -> Tensor | None:
     return torch.cat(parts, -1) if parts else None
 
 
-def _by_ids(before: Tensor, after: Tensor, old: Tensor, new: Tensor) -> list[Write]:
+def _by_ids(before: Tensor, after: Tensor, old: Tensor, new: Tensor) -> list[MemoryWrite]:
     places = {int(name): place for place, name in enumerate(before)}
     writes = []
     for place, name in enumerate(after.tolist()):
         was = places.pop(name, None)
         if was is None:
-            writes.append(Write(place, "insert", 1.0))
+            writes.append(MemoryWrite(place, "insert", 1.0))
         elif bool((new[place] - old[was]).norm() > _SAME * old[was].norm()):
             writes.append(_change(place, old[was], new[place]))
-    return writes + [Write(place, "drop", 1.0) for place in places.values()]
+    return writes + [MemoryWrite(place, "drop", 1.0) for place in places.values()]
 
 
-def _change(slot: int, old: Tensor, new: Tensor) -> Write:
+def _change(slot: int, old: Tensor, new: Tensor) -> MemoryWrite:
     """A slot that holds something else: nothing was there, all of it is new, it only shrank, or it
     was changed in part.
     """
     length = float(old.norm())
     if length == 0:
-        return Write(slot, "insert", 1.0)
+        return MemoryWrite(slot, "insert", 1.0)
     strength = float((new - old).norm()) / length
     if float(new.norm()) == 0:
-        return Write(slot, "drop", strength)
+        return MemoryWrite(slot, "drop", strength)
     cosine = float(old @ new / (length * new.norm()))
     if cosine > 1 - _SAME and float(new.norm()) < length:
-        return Write(slot, "decay", strength)
-    return Write(slot, "merge" if cosine > 0.5 else "overwrite", strength)
+        return MemoryWrite(slot, "decay", strength)
+    return MemoryWrite(slot, "merge" if cosine > 0.5 else "overwrite", strength)
 
 
 def _refuse_moved(old: Tensor, new: Tensor, touched: Tensor) -> None:
@@ -88,5 +88,5 @@ def _refuse_moved(old: Tensor, new: Tensor, touched: Tensor) -> None:
         raise BadInput(
             f"Slots of this memory move: what stood in slot {slot} now stands in slot {there}.",
             "slots that keep their places, or `ids` that stay with their contents",
-            "Give `Slots(ids=…)` in the adapter.",
+            "Give `MemorySlots(ids=…)` in the adapter.",
         )

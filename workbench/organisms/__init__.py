@@ -25,8 +25,8 @@ from typing import Any
 
 from workbench.errors import NotFound
 from workbench.organisms import ledger, packed_weights, retrained
-from workbench.organisms.modules.build import home as module_home
 from workbench.organisms.modules.families import FAMILIES as MODULES
+from workbench.organisms.modules.families import home as module_home
 from workbench.organisms.recall.families import FAMILIES
 
 PREFIX = "organism/"

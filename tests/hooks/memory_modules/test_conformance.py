@@ -13,8 +13,8 @@ import torch
 import workbench as wb
 from hooks.memory_modules import (
     MemoryAdapter,
-    Reads,
-    Slots,
+    MemoryReads,
+    MemorySlots,
     by_names,
     conformance,
     conformance_of_module,
@@ -69,16 +69,16 @@ def test_a_true_adapter_passes_every_line_that_can_be_checked() -> None:
         ("slots", changed(weight=lambda r: r.weight[:, :, 0])),
         (
             "slots",
-            top_slots_adapter(slots=lambda m: Slots(7, m.keys.detach(), m.values.detach())),
+            top_slots_adapter(slots=lambda m: MemorySlots(7, m.keys.detach(), m.values.detach())),
         ),
         (
             "sum",
-            top_slots_adapter(slots=lambda m: Slots(6, m.keys.detach(), m.values.detach() * 2)),
+            top_slots_adapter(slots=lambda m: MemorySlots(6, m.keys, 2 * m.values)),
         ),
         (
             "keys",
             top_slots_adapter(
-                slots=lambda m: Slots(6, m.keys.detach().flip(1), m.values.detach())
+                slots=lambda m: MemorySlots(6, m.keys.detach().flip(1), m.values.detach())
             ),
         ),
     ],
@@ -93,7 +93,7 @@ def test_a_wrong_adapter_fails_at_its_line(line: str, adapter: MemoryAdapter) ->
 def test_slots_that_are_read_but_not_named_are_noticed_in_the_module() -> None:
     """What is read beside the named slots is called a bias: the sum holds, the module tells."""
 
-    def half(call: Any) -> Reads:
+    def half(call: Any) -> MemoryReads:
         reads = reads_of_top(call)
         first = reads.weight.clone()
         first[..., 1] = 0
@@ -107,7 +107,7 @@ def test_slots_that_are_read_but_not_named_are_noticed_in_the_module() -> None:
 
 
 def test_an_adapter_that_draws_lots_is_not_pure() -> None:
-    def noisy(call: Any) -> Reads:
+    def noisy(call: Any) -> MemoryReads:
         reads = reads_of_top(call)
         return replace(reads, weight=reads.weight + torch.randn_like(reads.weight) * 1e-6)
 

@@ -8,7 +8,7 @@ import torch
 import workbench as wb
 from hooks.memory_modules import (
     MemoryPlace,
-    Slots,
+    MemorySlots,
     all_masked,
     masked,
     neuron_places,
@@ -149,13 +149,14 @@ def test_slots_that_move_are_matched_by_name_or_refused() -> None:
     old = torch.eye(4)
     shifted = torch.cat([old[1:], torch.full((1, 4), 0.5)])
     with pytest.raises(BadInput, match="Slots of this memory move"):
-        compare(Slots(4, value=old), Slots(4, value=shifted))
+        compare(MemorySlots(4, value=old), MemorySlots(4, value=shifted))
     writes = compare(
-        Slots(4, value=old, ids=torch.arange(4)), Slots(4, value=shifted, ids=torch.arange(1, 5))
+        MemorySlots(4, value=old, ids=torch.arange(4)),
+        MemorySlots(4, value=shifted, ids=torch.arange(1, 5)),
     )
     assert [(write.slot, write.kind) for write in writes] == [(3, "insert"), (0, "drop")]
     faded = old.clone()
     faded[2] *= 0.9
-    (write,) = compare(Slots(4, value=old), Slots(4, value=faded))
+    (write,) = compare(MemorySlots(4, value=old), MemorySlots(4, value=faded))
     assert (write.slot, write.kind) == (2, "decay")
     assert abs(write.strength - 0.1) < 1e-6

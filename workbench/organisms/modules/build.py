@@ -10,19 +10,13 @@ from pathlib import Path
 
 from workbench import checkpointing, paths
 from workbench.organisms.modules import module_record
-from workbench.organisms.modules.families import FAMILIES
+from workbench.organisms.modules.families import FAMILIES, home
 from workbench.organisms.modules.module_record import ModuleRecord
 from workbench.organisms.modules.training import grow
 from workbench.progress import Progress
 from workbench.terminal import bar
 
 _ROOM = 10**7  # bytes
-
-
-def home(name: str) -> Path | None:
-    """Where an organism lies that came with the samples; None where they are not installed."""
-    samples = paths.samples_dir()
-    return None if samples is None else samples / "organisms" / name
 
 
 def train_into(name: str, seed: int, folder: Path, progress: Progress) -> ModuleRecord:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
+from workbench import paths
 from workbench.organisms.modules.fact_world import FIRST_NAMES, LAST_NAMES, RELATIONS
 
 WIDTH, LAYERS, SMALL_MLP = 64, 3, 16
@@ -13,6 +15,7 @@ WIDTH, LAYERS, SMALL_MLP = 64, 3, 16
 46 % were still answered with the memory off.
 """
 SIDE, KEY_DIM = 64, 32
+MEMORY_LAYER = 1
 PARAMETERS_PER_NEURON = 3 * WIDTH
 
 
@@ -31,7 +34,7 @@ class ModuleFamily:
     description: str
     make: Callable[[], Any]
     twin: str = ""
-    steps: int = 1600
+    steps: int = 1200
     rate: float = 2e-3
     value_rate: float = 1e-2
 
@@ -55,7 +58,7 @@ def _model(memory: str, **sizes: Any) -> Any:
         eos_token_id=None,
         pad_token_id=0,
         memory=memory,
-        memory_layers=[1],
+        memory_layers=[MEMORY_LAYER],
         memory_side=SIDE,
         memory_key_dim=KEY_DIM,
         **sizes,
@@ -78,6 +81,12 @@ FAMILIES = {
         "2,000 facts in the 4,096 slots of a product-key memory", _product_keys, "facts-in-mlp"
     ),
     "facts-in-mlp": ModuleFamily(
-        "its twin: the same facts in an MLP of as many parameters", _wide_mlp
+        "its twin: the same facts in an MLP of as many parameters", _wide_mlp, steps=1600
     ),
 }
+
+
+def home(name: str) -> Path | None:
+    """Where an organism lies that came with the samples; None where they are not installed."""
+    samples = paths.samples_dir()
+    return None if samples is None else samples / "organisms" / name

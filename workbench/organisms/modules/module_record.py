@@ -12,7 +12,7 @@ from typing import Any
 from workbench.errors import BadInput
 from workbench.organisms.modules import fact_world
 from workbench.organisms.modules.fact_world import WorldFact
-from workbench.organisms.modules.families import FAMILIES
+from workbench.organisms.modules.families import FAMILIES, MEMORY_LAYER
 from workbench.organisms.modules.training import GrownModule
 
 FILE = "module.json"
@@ -34,6 +34,11 @@ class ModuleRecord:
     twin: str
     recall: float
     guessed: float
+
+    @property
+    def memory_layer(self) -> int:
+        """The layer that the memory stands in; of the twin, its wide MLP."""
+        return MEMORY_LAYER
 
     def facts(self) -> list[WorldFact]:
         """All facts of its world, those it never read too."""

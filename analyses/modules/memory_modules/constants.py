@@ -1,0 +1,21 @@
+"""Names that the tables of a run use."""
+
+NAME = "memory-modules"
+
+TOP = 16
+"""Of a memory that reads every slot (neurons), those that count as read: the largest."""
+DRAWS = 200
+"""Permutations of labels."""
+LOST = 0.3
+"""Recall under which a fact counts as lost."""
+KEPT = 0.02
+"""Recall of other facts that may be lost while one's own is: more is not local."""
+
+OWN, OTHERS, RANDOM = ARMS = (
+    "the fact itself", "other facts", "the fact, random used slots masked instead",
+)  # fmt: skip
+B_SAID, A_SAID, ELSE_SAID = ("the other fact's answer", "its own answer", "something else")
+SWAPPED, RANDOM_VALUES = ("values of another fact's slots", "values of random used slots")
+ANSWER_RANK, OTHER_RANK = "the fact's answer", "another fact's answer"
+FEWEST = 8
+"""Facts without which no claim is judged."""

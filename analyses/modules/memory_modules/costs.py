@@ -1,0 +1,97 @@
+"""What the parts of a run cost."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from analyses.modules.memory_modules.fact_slots import Memories
+from analyses.modules.memory_modules.params import levels_of, relations_of
+from analyses.modules.memory_modules.parts import no_slots, no_twin
+from workbench.cost import Cost
+from workbench.organisms.modules import module_record
+
+if TYPE_CHECKING:
+    from analyses.modules.memory_modules.params import Params
+    from hooks.model import InstrumentedModel
+
+_ANSWER = 4  # tokens that are generated for a closed-book answer
+_TEXTS, _SHARED, _SWAPS, _BATCH = 6, 100, 2, 32
+
+
+def cost(model: InstrumentedModel, params: Params) -> dict[str, Cost]:
+    """By part, and of the questions that all stand on."""
+    if no_slots(model) is not None:
+        return {}
+    organism = params.facts_file is None and module_record.read_home(model.module) is not None
+    tokens, known = _prompts(model, params, organism)
+    facts = min(params.facts, max(2, known // 2))
+    others = min(params.others, max(1, known - facts))
+    levels = _levels(model, params)
+    read = Cost(forward=facts * tokens, passes=-(-facts // _BATCH))
+    arms = facts * levels * (others + 2)
+    masked = read + Cost(forward=arms * tokens, passes=2 * facts * levels)
+    asked = known if organism else 2 * known
+    generated = 0 if organism else asked * _ANSWER
+    memories = Memories.of(model)
+    parts = 2 * model.n_layers
+    shared = min(known, _SHARED)
+    found = {
+        "questions": Cost(forward=asked * tokens + generated, passes=-(-asked // _BATCH)),
+        "raster": Cost(
+            forward=_TEXTS * tokens + len(model.tokens(params.text or " ")), passes=_TEXTS
+        ),
+        "facts": masked,
+        "usage": Cost(
+            forward=min(known, params.usage) * tokens,
+            passes=-(-min(known, params.usage) // _BATCH),
+            bytes=4 * _BATCH * memories.total,
+        ),
+        "values": Cost(forward=(_SWAPS + 1) * facts * tokens, passes=(_SWAPS + 1) * facts),
+        "share": Cost(forward=parts * shared * tokens, passes=parts),
+    }
+    if no_twin(model) is None:
+        found["twin"] = masked
+    return found
+
+
+def by_part(model: InstrumentedModel, params: Params) -> dict[str, Cost]:
+    """By part, with the questions that each stands on."""
+    found = cost(model, params)
+    asked = found.pop("questions", Cost())
+    return {name: asked + each for name, each in found.items()}
+
+
+def _levels(model: InstrumentedModel, params: Params) -> int:
+    """How many numbers of slots differ: none beyond what a token can read."""
+    levels = levels_of(params)
+    most = sum(reads for reads in map(_reads_at_most, Memories.of(model).places))
+    beyond = [level for level in levels if level >= most]
+    return len([level for level in levels if level < most]) + min(1, len(beyond))
+
+
+def _reads_at_most(place: object) -> int:
+    module = getattr(place, "module", None)
+    reads, heads = getattr(module, "reads", None), getattr(module, "heads", None)
+    if isinstance(reads, int) and isinstance(heads, int):
+        return reads * heads
+    slots = getattr(place, "slots", None)
+    return int(slots().count) if callable(slots) else 0
+
+
+def _prompts(model: InstrumentedModel, params: Params, organism: bool) -> tuple[float, int]:
+    """Tokens of a prompt, and how many facts are known at most."""
+    wanted = max(params.facts + params.others, params.usage)
+    if organism:
+        record = module_record.read_home(model.module)
+        assert record is not None
+        facts = [fact for fact in record.facts() if fact.read]
+        return len(model.tokens(facts[0].prompt)), min(wanted, len(facts))
+    lengths, known = [], 0
+    for relation in relations_of(params):
+        some = relation.facts[:10]
+        lengths += [
+            len(model.tokens(relation.closed_book_prompt(each.subject).text)) for each in some
+        ]
+        known += len(relation.facts)
+    needed = params.facts + params.others
+    return sum(lengths) / max(1, len(lengths)), min(needed, known)

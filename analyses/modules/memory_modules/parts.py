@@ -1,0 +1,106 @@
+"""The experiments of a run on memory modules."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Literal
+
+from workbench.parts import Part
+
+if TYPE_CHECKING:
+    from hooks.model import InstrumentedModel
+
+Name = Literal["raster", "facts", "twin", "usage", "values", "share"]
+
+
+def no_slots(model: InstrumentedModel) -> str | None:
+    """Why nothing can be read, or None."""
+    from hooks.memory_modules import places_or_neurons
+    from workbench.errors import Unfit
+
+    try:
+        places_or_neurons(model)
+    except Unfit as reason:
+        return reason.what.rstrip(".")
+    return None
+
+
+def no_twin(model: InstrumentedModel) -> str | None:
+    """Why there is nothing to compare with, or None."""
+    from workbench.organisms import PREFIX, shipped
+    from workbench.organisms.modules import module_record
+
+    record = module_record.read_home(model.module)
+    if record is None or not record.twin:
+        return (
+            "only an organism has a twin that learned the same facts without a memory"
+            " (organism/facts-in-slots)"
+        )
+    if f"{PREFIX}{record.twin}" not in shipped():
+        return f"its twin, {PREFIX}{record.twin}, is not installed"
+    return None
+
+
+def no_values(model: InstrumentedModel) -> str | None:
+    """Why values cannot be read or swapped, or None."""
+    from hooks.memory_modules import places_or_neurons
+
+    if (why := no_slots(model)) is not None:
+        return why
+    for place in places_or_neurons(model):
+        value = place.slots().value
+        if value is None or value.dim() != 2:
+            return f"the slots of a {place.adapter.name} hold no vectors that could be swapped"
+    return None
+
+
+PARTS = [
+    Part(
+        "raster",
+        "Reads, token by token",
+        "Which slots each token reads, and when a slot is written.",
+        unavailable_reason=no_slots,
+        views=["Raster"],
+    ),
+    Part(
+        "facts",
+        "Slots of facts",
+        "Which slots a fact reads, and what is lost when they are masked: the fact, and others.",
+        unavailable_reason=no_slots,
+        views=["Facts"],
+    ),
+    Part(
+        "twin",
+        "The twin without a memory",
+        "The same in the neurons of a model that learned the same facts in an MLP.",
+        stands_on=["facts"],
+        unavailable_reason=no_twin,
+        views=["Twin"],
+    ),
+    Part(
+        "usage",
+        "Usage",
+        "How often slots are read, which ones never, and whether a slot serves one relation.",
+        unavailable_reason=no_slots,
+        views=["Usage"],
+    ),
+    Part(
+        "values",
+        "Values",
+        "What a slot's value promotes, and whether another fact's values bring its answer.",
+        stands_on=["facts"],
+        unavailable_reason=no_values,
+        views=["Values"],
+    ),
+    Part(
+        "share",
+        "Share of the answer",
+        "How much of the answer the memory writes, beside attention and the other layers.",
+        unavailable_reason=no_slots,
+        views=["Share"],
+    ),
+]
+DEFAULT: list[Name] = ["raster", "facts", "twin", "usage", "values", "share"]
+PRESETS = {
+    "quick": {"parts": ["raster", "facts"], "facts": 8, "others": 8, "slots": "1, 4, 16, 64"},
+    "paper": {"facts": 200, "others": 200},
+}

@@ -1,0 +1,94 @@
+"""What a run looks like."""
+
+from __future__ import annotations
+
+from analyses.claims import view as claims_view
+from analyses.modules.memory_modules import claims, schema
+from analyses.modules.memory_modules import selections as sel
+from analyses.modules.memory_modules.constants import ARMS, OTHERS, OWN, RANDOM
+from workbench import draw
+from workbench import views as v
+from workbench.draw import colour
+from workbench.draw.slot_raster import slot_raster
+from workbench.result import Result
+
+_HUES = {OWN: colour.MEMORY, OTHERS: colour.FUNCTION, RANDOM: colour.OTHER}
+_MASKED = "masked slots"
+
+
+def _raster(run: Result, pick: v.Pick) -> v.Item:
+    events, tokens = sel.raster(run, pick)
+    return slot_raster(events, tokens, title=f"Reads of {pick['memory']}, token by token")
+
+
+def _slots(run: Result, pick: v.Pick) -> list[v.Item]:
+    row = run.tables["facts"].iloc[sel.fact(run, pick)]
+    table = run.tables["masked"]
+    mine = table[table["fact"] == sel.fact(run, pick)]
+    held = mine.loc[mine["own"] == 1, "masked"].max()
+    lost = mine.loc[mine["own"] == 0, "masked"].min()
+    words = f"“{row['prompt']}” goes on with {row['answer']}."
+    if lost == lost:
+        words += f" It is lost with {lost:.0f} of its slots masked."
+    elif held == held:
+        words += f" It is still answered with {held:.0f} of its slots masked."
+    return [draw.paragraph(words), v.Table(sel.slots(run, pick), "Its slots", of="slots")]
+
+
+def _curve(table: str, title: str) -> v.ViewPart:
+    return v.chart(
+        "curves", table, "slots", "recall", "what", interval=("low", "high"), percent=True,
+        hues=_HUES, order=ARMS, scale="powers", xlabel=_MASKED, ylabel="facts answered (%)",
+        height=380, title=title,
+    )  # fmt: skip
+
+
+ANSWER = v.Answer(("facts", "twin", "share"), picture=("Facts", 0), beside=("memory",))
+VIEWS = [
+    v.View("Facts", needs="curve", first={"prompt": sel.fact}, parts=[
+        v.finding("memory", "facts"),
+        v.says(schema.MASKING),
+        _curve("curve", "What is still answered"),
+        v.knob("prompt", "Fact", sel.facts, width=420),
+        v.on("prompt", _slots),
+        v.table("facts", "All facts", picks="prompt", by="fact"),
+        v.table("curve"),
+    ]),
+    v.View("Raster", needs="reads", parts=[
+        v.finding("memory", "written"),
+        v.row(v.knob("text", "Text", sel.texts, width=420),
+              v.knob("memory", "Memory", sel.memories)),
+        v.on(["text", "memory"], _raster),
+        v.says("Ink is a read: the darker, the more of the slot's value comes in. A ring is a"
+               " write. Slots stand in the order in which they are first read; of many, those that"
+               " are read most are drawn.", small=True),
+        v.table("reads"),
+    ]),
+    v.View("Twin", needs="twins_curve", otherwise="this model has no twin without a memory", parts=[
+        v.finding("twin"),
+        v.says(schema.TWINS),
+        _curve("twins_curve", "What the twin still answers"),
+    ]),
+    v.View("Usage", needs="usage", parts=[
+        v.finding("usage", "one_relation"),
+        v.chart("curves", sel.usage, "rank", "facts", "which", scale="powers",
+                xlabel="slots, the busiest first", ylabel="facts that read it",
+                hues={"slots": colour.MEMORY}, title="How many facts read a slot"),
+        v.table("usage", "By memory"),
+    ]),
+    v.View("Values", needs="swap_rates", parts=[
+        v.finding("swap", "lens"),
+        v.says(schema.SWAPS),
+        v.chart("labelled_bars", "swap_rates", "says", "share", per="values", said="{:.0%}",
+                title="With {}"),
+        v.table("swaps", "Fact by fact"),
+    ]),
+    v.View("Share", needs="without", parts=[
+        v.finding("share"),
+        v.says(schema.OFF),
+        v.chart("labelled_bars", "without", "part", "recall", said="{:.0%}",
+                title="Facts that are answered without it"),
+        v.table("gates", "Gates, by memory and head"),
+    ]),
+    claims_view(claims.CLAIMS, claims.ABOUT),
+]  # fmt: skip
