@@ -8,13 +8,22 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from analyses.training.forgetting import claims, findings, further, map_findings
+from analyses.training.forgetting import (
+    claims,
+    findings,
+    further,
+    map_findings,
+    training_findings,
+)
 from analyses.training.forgetting import constants as c
 from analyses.training.forgetting.costs import stages as costs
 from analyses.training.forgetting.fine_tuning import fine_tune, task_nats
+from analyses.training.forgetting.first_steps import first_steps
+from analyses.training.forgetting.free_text import GIVEN, free_text
 from analyses.training.forgetting.law import fit_table
 from analyses.training.forgetting.materials import Materials, gather
 from analyses.training.forgetting.parts import PARTS, TRAINING
+from analyses.training.forgetting.remedies import remedies
 from analyses.training.forgetting.reset_map import ResetMap
 from analyses.training.forgetting.retention_tests import run_tests
 from workbench.cost import of_parts, stages
@@ -143,6 +152,28 @@ def _cka(one: _Run, progress: Progress) -> None:
     findings.add_cka(one.result)
 
 
+def _first_steps(one: _Run, progress: Progress) -> None:
+    steps, angles = first_steps(one.model, one.params, one.materials, progress)
+    one.result.tables["steps"], one.result.tables["angles"] = steps, angles
+    training_findings.add_first_steps(one.result)
+
+
+def _remedies(one: _Run, progress: Progress) -> None:
+    one.result.tables["remedies"] = remedies(
+        one.model, one.params, one.materials, one.result.tables["law"], progress
+    )
+    training_findings.add_remedies(one.result)
+
+
+def _free_text(one: _Run, progress: Progress) -> None:
+    params, neutral = one.params, one.materials.bases[c.NEUTRAL].rows
+    rows, texts = free_text(
+        one.model, one.materials.pair, neutral, params.length - GIVEN, params.seed, progress
+    )
+    one.result.tables["format"], one.result.tables["texts"] = rows, texts
+    training_findings.add_format(one.result)
+
+
 _DO: dict[str, Callable[[_Run, Progress], None]] = {
     "law": _law,
     "reset-map": _reset_map,
@@ -150,4 +181,7 @@ _DO: dict[str, Callable[[_Run, Progress], None]] = {
     "lost-or-misplaced": _retention,
     "path": _path,
     "cka": _cka,
+    "first-steps": _first_steps,
+    "remedies": _remedies,
+    "aligned": _free_text,
 }

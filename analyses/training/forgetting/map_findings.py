@@ -93,7 +93,8 @@ def add_halves(result: Result) -> None:
         f"Random halves of the modules put back bring back {percent(values['random'])} of the"
         f" forgetting ({percent(values['random_low'])} to {percent(values['random_high'])},"
         f" {len(random)} draws) for {percent(values['random_cost'])} of the new task's gain;"
-        f" the whole update halved, {percent(values['shrunk'])} for {percent(values['shrunk_cost'])}."
+        f" the whole update halved, {percent(values['shrunk'])} for"
+        f" {percent(values['shrunk_cost'])}."
     )  # fmt: skip
     fitted = effects(table)
     values |= {f"effect_{name}": value for name, (value, _) in fitted.items()}

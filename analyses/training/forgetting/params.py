@@ -60,7 +60,7 @@ class Params(BaseModel, frozen=True, extra="forbid"):
     )
     steps: int = Field(100, ge=2, le=10_000, description="Steps of fine-tuning")
     rows: int = Field(2, ge=1, le=64, description="Rows of text that a step reads")
-    length: int = Field(128, ge=8, le=4096, description="Tokens of a row")
+    length: int = Field(128, ge=20, le=4096, description="Tokens of a row")
     rate: float = Field(2e-4, gt=0, le=1, description="AdamW's highest learning rate")
     measured: int = Field(
         4, ge=2, le=200, description="Rows of each kind of text that forgetting is measured on"

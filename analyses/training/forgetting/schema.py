@@ -40,6 +40,11 @@ TESTS = (
     " weights; for re-alignment the same steps from random weights, and facts that the base never"
     " knew."
 )
+REMEDIES = (
+    "Each method ends at some loss on the new task and some forgetting. What counts is the distance"
+    " to the line of plain fine-tuning: methods that only move along it learn less for what they"
+    " keep."
+)
 PATH = (
     "Losses with weights on the straight line from the base (0) to the fine-tuned model (1), and a"
     " little past both."
@@ -157,6 +162,44 @@ SCHEMA = Schema(
             C("tokens", "Of neutral text, or of prompts of old facts."),
             C("cka", "Linear CKA, unbiased; 1 is alike.", title="CKA"),
             C("n", "Tokens.", title="tokens counted"),
+        ]),
+        TableSchema("steps", "The first steps, one by one.", [
+            C("step", "Updates so far."),
+            C("kl", "KL from the base on neutral text.", _NATS),
+            C("task", "Loss on text like the new task's.", _NATS),
+            C("log_p", "Mean log probability of the old answers.", "nats"),
+            C("right", "Share of the old facts that are said whole."),
+        ]),
+        TableSchema("angles", "Early against later update.", [
+            _LAYER,
+            C("part", "Which matrices of the layer."),
+            C("angle", "Mean principal angle of the leading left singular vectors.", "degrees"),
+            C("random", "The same of random subspaces.", "degrees"),
+        ]),
+        TableSchema("remedies", "Where each method ends.", [
+            C("method", "What is done against forgetting; a slow copy keeps so much of itself at"
+              " every step."),
+            C("kl", "KL from the base on neutral text.", _NATS),
+            _LOW,
+            _HIGH,
+            C("nats", "Loss on held-out text of the new task.", _NATS),
+            C("right", "Share of the old facts that are said whole."),
+            C("below", "How far below the line of plain fine-tuning; negative above it.", _NATS,
+              title="below the line"),
+        ]),
+        TableSchema("format", "Free text before and after.", [
+            C("model", "Base or fine-tuned."),
+            C("sampling", "How tokens are chosen."),
+            C("repeated", "Share of runs of four tokens that stood in the text before."),
+            C("ended", "Share of texts that come to an end by themselves."),
+            C("distinct", "Different tokens over all tokens of a text, mean."),
+            C("n", "Texts.", title="texts"),
+        ]),
+        TableSchema("texts", "The texts.", [
+            C("model", "Base or fine-tuned."),
+            C("sampling", "How tokens are chosen."),
+            C("prompt", "What is continued."),
+            C("text", "What is written."),
         ]),
         CLAIMS_TABLE,
     ],

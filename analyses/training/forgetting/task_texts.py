@@ -103,18 +103,20 @@ def shuffled(task: TaskText, beginning: int, seed: int) -> TaskText:
 
 
 def neutral_rows(model: InstrumentedModel, params: Params) -> RowSet:
-    """Prose that is neither of the new task nor planted in any organism, each row of another
-    document.
-    """
-    documents = [d.text for d in corpus.documents("neutral")]
-    random.Random(f"{params.seed} neutral").shuffle(documents)
-    # Far more text than a row may take, and no row of two documents.
-    rows = (
-        next(_rows(model, iter([text[: 12 * params.length]]), params.length), None)
-        for text in documents
-    )
-    found = list(islice((row for row in rows if row is not None), params.measured))
+    """Prose that is neither of the new task nor planted in any organism."""
+    found = list(islice(prose_rows(model, params, "neutral"), params.measured))
     return row_set(model, c.NEUTRAL, found)
+
+
+def prose_rows(model: InstrumentedModel, params: Params, share: corpus.Share) -> Iterator[Row]:
+    """Rows of a share of the corpus, each of another document."""
+    documents = [d.text for d in corpus.documents(share)]
+    random.Random(f"{params.seed} neutral").shuffle(documents)
+    for text in documents:
+        # Far more text than a row may take, and no row of two documents.
+        row = next(_rows(model, iter([text[: 12 * params.length]]), params.length), None)
+        if row is not None:
+            yield row
 
 
 def own_rows(model: InstrumentedModel, params: Params, name: str = c.OWN) -> RowSet:

@@ -58,7 +58,6 @@ VIEWS = [
                 xlabel="loss on held-out text of the new task (nats)",
                 ylabel="forgetting on neutral text (nats)", title="Forgetting against learning"),
         v.table("fits", "Forms of the law"),
-        v.finding("remedies"),
     ]),
     v.View("Reset map", needs="reset", first={"module": _first_module}, parts=[
         v.finding("where", "halving"),
@@ -119,6 +118,32 @@ VIEWS = [
         v.chart("curves", "cka", "layer", "cka", "tokens", xlabel=_LAYERS, ylabel="CKA",
                 title="How alike states before and after are"),
         v.table("cka"),
+    ]),
+    v.View("First steps", needs="steps", parts=[
+        v.finding("first_steps"),
+        v.row(
+            v.chart("lines", "steps", "step", {"log_p": ("old answers", colour.MEMORY)},
+                    xlabel="updates", ylabel="ln p (nats)", title="Old answers, step by step"),
+            v.chart("lines", "steps", "step", {"kl": ("neutral text", colour.OTHER)},
+                    xlabel="updates", ylabel="KL from the base (nats)",
+                    title="Forgetting, step by step"),
+            widths=(420, 420),
+        ),
+        v.chart("curves", "angles", "layer", "angle", "part", xlabel=_LAYERS, ylabel="degrees",
+                title="Angle of the later update to the early one"),
+        v.table("angles"),
+    ]),
+    v.View("Remedies", needs="remedies", parts=[
+        v.finding("remedies"),
+        v.says(schema.REMEDIES),
+        v.chart("labelled_bars", "remedies", "method", "below", said="{:+.3f}",
+                title="Nats of forgetting below the line (negative: above)"),
+        v.table("remedies", "All methods", order=["-below"]),
+    ]),
+    v.View("Format", needs="format", parts=[
+        v.finding("format"),
+        v.table("format"),
+        v.table("texts", "The texts"),
     ]),
     claims_view(claims.CLAIMS, claims.ABOUT),
 ]  # fmt: skip

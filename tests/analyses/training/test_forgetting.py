@@ -18,8 +18,16 @@ import workbench as wb
 from analyses.training import forgetting
 from analyses.training.forgetting import constants as c
 from analyses.training.forgetting.answer_probe import probe_hits, shuffled_hits
+from analyses.training.forgetting.first_steps import angle, early_share
+from analyses.training.forgetting.free_text import repeated
 from analyses.training.forgetting.further import barrier
 from analyses.training.forgetting.old_facts import halves_of
+from analyses.training.forgetting.remedies import (
+    AVERAGES,
+    SlowCopies,
+    frozen_bottom,
+    frozen_half,
+)
 from analyses.training.forgetting.reset_map import best_window, effects
 from hooks.mixed_weights import changed, weights_copied
 from tests.helpers import tiny
@@ -116,9 +124,9 @@ def test_the_ends_of_the_path_are_the_two_models(pair_run):
 @pytest.fixture(scope="module")
 def trained_run(tmp_path_factory: pytest.TempPathFactory) -> Result:
     folder = tmp_path_factory.mktemp("trained")
-    named = ["law", "reset-map", "reset-more", "path"]
+    named = ["law", "reset-map", "reset-more", "path", "first-steps", "remedies", "aligned"]
     return ran(base(0), folder, task=task_file(folder), facts=12, steps=8, ranks=[2, 4], rank=4,
-               rate=3e-3, parts=named)  # fmt: skip
+               rate=3e-3, early=6, parts=named)  # fmt: skip
 
 
 def test_a_training_is_measured_on_its_way(trained_run):
@@ -138,6 +146,63 @@ def test_a_training_is_measured_on_its_way(trained_run):
     assert "cost" in trained_run.findings
     assert trained_run.findings["cost"].values["gain"] > 0
     assert "reset_shuffled" in trained_run.tables
+
+
+def test_first_steps_and_their_angles(trained_run):
+    steps, angles = trained_run.tables["steps"], trained_run.tables["angles"]
+    assert list(steps["step"]) == list(range(7))
+    assert steps["kl"].iloc[0] == pytest.approx(0.0, abs=1e-6)
+    assert ((angles["angle"] >= 0) & (angles["angle"] <= 90)).all()
+    same = torch.linalg.qr(torch.randn(20, 3)).Q
+    assert angle(same, same @ torch.linalg.qr(torch.randn(3, 3)).Q) == pytest.approx(0, abs=0.1)
+    assert angle(torch.eye(6)[:, :3], torch.eye(6)[:, 3:]) == pytest.approx(90.0)
+    assert early_share(np.array([0.0, -0.8, *[-0.9] * 8, -1.0])) == pytest.approx(0.8)
+
+
+def test_remedies_end_beside_plain_fine_tuning(trained_run):
+    table = trained_run.tables["remedies"].set_index("method")
+    points = trained_run.tables["law"]
+    end = points[(points["rank"] == 4) & (points["step"] == 8)].iloc[0]
+    assert table.loc["plain", "kl"] == pytest.approx(end["kl"], abs=1e-5)
+    assert table.loc["plain", "nats"] == pytest.approx(end["nats"], abs=1e-5)
+    # A quarter of itself at every step is nearly what is trained.
+    near, far = (abs(table.loc[f"slow copy, {keeps}", "kl"] - end["kl"]) for keeps in (0.25, 0.999))
+    assert near < far
+    assert table.loc["weights averaged", "kl"] < end["kl"]
+
+
+def test_a_slow_copy_is_a_moving_average():
+    from workbench.lab import StepReport
+
+    module, seen = torch.nn.Linear(1, 1, bias=False), {}
+    copies = SlowCopies(3, lambda name, weights: seen.update({name: float(weights["weight"])}))
+    for step, value in enumerate((1.0, 2.0, 4.0, 8.0)):
+        with torch.no_grad():
+            module.weight.fill_(value)
+        copies(StepReport("fine-tuning", step, module, None))
+    wanted, average = {}, 0.0
+    for keeps in AVERAGES:
+        for step, value in enumerate((1.0, 2.0, 4.0, 8.0)):
+            share = min(1 - 1 / (step + 1), keeps)
+            average = share * average + (1 - share) * value
+        wanted[f"slow copy, {keeps:g}"] = pytest.approx(average)
+    assert seen == wanted
+    assert float(module.weight.detach()) == 8.0
+
+
+def test_what_is_frozen():
+    model = base(0)
+    half, bottom = frozen_half(model, 0), frozen_bottom(model)
+    names = [n for n, p in model.module.named_parameters() if p.dim() == 2 and "layers." in n]
+    assert sum(map(half, names)) == 3 * 4  # four of seven matrices in each of three layers
+    assert {n.split(".")[2] for n in names if bottom(n)} == {"1", "2"}
+    assert not bottom("model.embed_tokens.weight")
+
+
+def test_repetition_is_counted():
+    assert repeated([1, 2, 3, 4, 5, 6]) == 0.0
+    assert repeated([1, 2, 3, 4, 1, 2, 3, 4]) == pytest.approx(1 / 5)
+    assert repeated([1, 2]) == 0.0
 
 
 def test_every_view_is_drawn(trained_run, pair_run):
@@ -221,7 +286,7 @@ def test_a_training_that_explodes_says_at_which_step(tmp_path):
         return out
 
     model.module.model.norm.register_forward_hook(explode)
-    with pytest.raises(NotFinite, match="at step 4 .*step 3 was the last good one"):
+    with pytest.raises(NotFinite, match=r"at step 4 .*step 3 was the last good one"):
         ran(model, tmp_path, task=task_file(tmp_path), facts=8, steps=6, parts=["path"])
 
 
