@@ -1,0 +1,75 @@
+"""The run: the parts that are asked for, one after the other."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from analyses.training.retention import (
+    claims,
+    few_shot,
+    few_shot_findings,
+    few_shot_tables,
+    findings,
+    forecast_tables,
+    forgetting_tables,
+    kept_steps,
+    profile_tables,
+)
+from analyses.training.retention.constants import NAME
+from analyses.training.retention.costs import cost
+from analyses.training.retention.parts import PARTS, no_steps
+from workbench.cost import stages
+from workbench.errors import BadInput
+from workbench.parts import running
+from workbench.result import Result
+from workbench.torch_modes import ordinary
+
+if TYPE_CHECKING:
+    from analyses.training.retention.params import Params
+    from hooks.model import InstrumentedModel
+    from workbench.progress import Progress
+
+
+@ordinary
+def run(model: InstrumentedModel, params: Params, progress: Progress) -> Result:
+    """The package's docstring has the steps.
+
+    Raises:
+        BadInput, Unfit: steps, ledger or weights that cannot be used.
+        NotFinite: a training that went astray.
+    """
+    parts = running(PARTS, params)
+    stated = cost(model, params)
+    left = stages(progress, model, {part: stated[part] for part in stated if part in parts})
+    result = Result(NAME)
+    if "recall" in parts:
+        if (reason := no_steps(model)) is not None:
+            raise BadInput(
+                f"Nothing can be said of a training: {reason}",
+                "a model with kept steps and a ledger",
+                "Ask for the part `few-shot` alone.",
+            )
+        panel = kept_steps.read_steps(model, params, left["recall"])
+        kept_steps.add_tables(result, model, panel, params)
+        forgetting_tables.add_tables(result, panel, params)
+        findings.add_recall(result)
+        findings.add_forgetting(result)
+        progress.checkpoint(result)
+        if "profiles" in parts:
+            profile_tables.add_tables(result, panel, params)
+            findings.add_profiles(result)
+        if "forecast" in parts:
+            forecast_tables.add_forecast(result, panel)
+            findings.add_forecast(result)
+        if "access" in parts:
+            forecast_tables.add_access(result, model, panel, params, left["access"])
+            findings.add_access(result)
+            progress.checkpoint(result)
+    if "few-shot" in parts:
+        found = few_shot.few_shot(model, params, left["few-shot"])
+        few_shot_tables.add_tables(result, model, found, params)
+        few_shot_findings.add_few_shot(result)
+    findings.add_answer(result)
+    claims.add_claims(result)
+    progress(1.0, "Done")
+    return result

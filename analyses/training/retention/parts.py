@@ -1,0 +1,78 @@
+"""The experiments of a retention run."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Literal
+
+from workbench.parts import Part
+
+if TYPE_CHECKING:
+    from hooks.model import InstrumentedModel
+
+Name = Literal["recall", "profiles", "forecast", "access", "few-shot"]
+
+
+def no_steps(model: InstrumentedModel) -> str | None:
+    """Why nothing can be said of a model's own training, or None."""
+    from analyses.measures.exposure_series import own_series, series_ledger
+
+    series = own_series(model)
+    if series is None:
+        return (
+            f"{model.card.name} keeps no steps of its training; organism/planted does, and so does"
+            " what `workbench lab` trains."
+        )
+    if series_ledger(series) is None:
+        return (
+            f"{model.card.name} keeps {len(series.steps)} steps of its training, but no ledger that"
+            " says what was read when."
+        )
+    return None
+
+
+PARTS = [
+    Part(
+        "recall",
+        "Recall by dose and time",
+        "After how many readings texts are recognized and recited, how much of that lasts, and what"
+        " it changes whether they were read early or late.",
+        unavailable_reason=no_steps,
+        views=["Readings", "Forgetting", "One text"],
+    ),
+    Part(
+        "profiles",
+        "Memorisation profiles",
+        "What a first reading caused, step by step, by difference-in-differences.",
+        stands_on=["recall"],
+        unavailable_reason=no_steps,
+        views=["Profiles"],
+    ),
+    Part(
+        "forecast",
+        "Forecast",
+        "Whether earlier steps tell which texts the last one recites.",
+        stands_on=["recall"],
+        unavailable_reason=no_steps,
+        views=["Forecast"],
+    ),
+    Part(
+        "access",
+        "Sequential and random access",
+        "Whether texts come out from their beginning only, along training.",
+        stands_on=["recall"],
+        unavailable_reason=no_steps,
+        views=["Access"],
+    ),
+    Part(
+        "few-shot",
+        "Learning from few readings",
+        "The asked model reads new texts a few times, and then other text: recognition, recall and"
+        " what is left, update by update (Orhan 2023). The model is put back afterwards.",
+        views=["Few readings"],
+    ),
+]
+DEFAULT: list[Name] = ["recall", "profiles", "forecast", "access", "few-shot"]
+PRESETS = {
+    "quick": {"parts": ["recall", "profiles", "forecast"], "twins": 10},
+    "paper": {"twins": 200, "items": 200, "compared": 200},
+}

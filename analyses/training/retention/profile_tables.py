@@ -1,0 +1,112 @@
+"""Memorisation profiles of a run: effects of a first reading with bands over all cells at once."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+
+from analyses.measures.exposure_effects import (
+    NEVER,
+    CohortEffects,
+    check_never,
+    cohort_effects,
+    placebo_coverage,
+)
+from analyses.training.retention.constants import DOSES
+from analyses.training.retention.kept_steps import gain_of
+from workbench.errors import BadInput
+
+if TYPE_CHECKING:
+    from analyses.measures.exposure_panel import ExposurePanel
+    from analyses.training.retention.params import Params
+    from workbench.result import Result
+
+_Z = 1.959964
+
+
+def add_tables(result: Result, panel: ExposurePanel, params: Params) -> None:
+    """`profiles`, `events` and `bands`.
+
+    Raises:
+        BadInput: too few texts were never read, or no cohort is large enough.
+    """
+    never = panel.repeats == 0
+    check_never(int(never.sum()))
+    values = gain_of(panel)
+    cohort = np.array(
+        [
+            int(np.searchsorted(panel.steps, entry.steps[0] + 1)) if entry.steps else NEVER
+            for entry in panel.entries
+        ]
+    )
+    profiles, events, bands = [], [], []
+    for name, (least, most) in DOSES.items():
+        chosen = never | ((panel.repeats >= least) & (panel.repeats <= most))
+        try:
+            effects = cohort_effects(values[chosen], cohort[chosen], seed=params.seed)
+        except BadInput:
+            if name == next(iter(DOSES)):
+                raise
+            continue  # the whole has cohorts, this share of it has none
+        profiles.append(_cells(effects, panel).assign(dose=name))
+        events.append(_events(effects).assign(dose=name))
+        inside, rounds = placebo_coverage(
+            values[never], effects.n, effects.cohorts, seed=params.seed
+        )
+        bands.append(
+            {
+                "dose": name,
+                "texts": int(effects.n.sum()),
+                "never_read": effects.n_never,
+                "cohorts": len(effects.n),
+                "critical": effects.critical,
+                "before": effects.cells(before=True),
+                "before_outside": effects.outside(before=True),
+                "after": effects.cells(before=False),
+                "after_outside": effects.outside(before=False),
+                "placebo_inside": inside,
+                "placebo_rounds": rounds,
+            }
+        )
+    result.tables["profiles"] = pd.concat(profiles, ignore_index=True)
+    result.tables["events"] = pd.concat(events, ignore_index=True)
+    result.tables["bands"] = pd.DataFrame(bands)
+
+
+def _cells(effects: CohortEffects, panel: ExposurePanel) -> pd.DataFrame:
+    rows = []
+    for row, cohort in enumerate(effects.cohorts):
+        for at, step in enumerate(panel.steps):
+            effect, half = effects.effect[row, at], effects.critical * effects.error[row, at]
+            plain, wide = effects.plain[row, at], _Z * effects.plain_error[row, at]
+            rows.append(
+                (
+                    int(panel.steps[cohort]),
+                    int(step),
+                    int(at - cohort),
+                    effect,
+                    effect - half,
+                    effect + half,
+                    plain,
+                    plain - wide,
+                    plain + wide,
+                    int(effects.n[row]),
+                )
+            )
+    columns = ["cohort", "step", "event", "effect", "low", "high", "plain", "plain_low",
+               "plain_high", "n"]  # fmt: skip
+    return pd.DataFrame(rows, columns=columns)
+
+
+def _events(effects: CohortEffects) -> pd.DataFrame:
+    half = effects.event_critical * effects.event_error
+    return pd.DataFrame(
+        {
+            "event": effects.events,
+            "effect": effects.by_event,
+            "low": effects.by_event - half,
+            "high": effects.by_event + half,
+        }
+    )
