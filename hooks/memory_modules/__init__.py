@@ -11,6 +11,7 @@
 I want the words: slots, reads, writes              -> vocabulary.py
 I want a memory that no adapter knows               -> adapter.py, name_mapping.py, scaffold.py
 I want to know whether an adapter says the truth    -> conformance.py
+The same on all memories of a model, by name         -> model_checks.py
 I want to know where a model has memories           -> places.py
 I want to see what is read and written              -> memory_calls.py; written_slots.py (compared)
 I want to mask, swap, skip a write, freeze          -> slot_changes.py

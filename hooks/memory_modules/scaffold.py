@@ -21,7 +21,7 @@ from {package} import {name}
 
 def slots(module):
     """What it holds now: keys and values, (slot, numbers), heads in front if each has its own."""
-    return MemorySlots(count=…, key=module.…, value=module.…)
+    return MemorySlots(count=..., key=..., value=...)
 
 
 def reads(call: MemoryCall):
@@ -31,7 +31,7 @@ def reads(call: MemoryCall):
     call.inside["…"] input and output of a submodule named in `inside`. Ask the module again for
     what it does not keep, with `forward` and not by calling it.
     """
-    return MemoryReads(weight=…, index=…, gate=None, mass=1.0)
+    return MemoryReads(weight=..., index=..., gate=None, mass=1.0)
 
 
 ADAPTER = MemoryAdapter("{label}", {name}, slots, reads)

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import torch
 from torch import Tensor, nn
 
-from hooks.memory_modules import MemoryAdapter, MemoryCall, Reads, Slots
+from hooks.memory_modules import MemoryAdapter, MemoryCall, MemoryReads, MemorySlots
+from hooks.memory_modules.product_keys import PRODUCT_KEYS
 
 
 class TopSlots(nn.Module):
@@ -31,18 +34,18 @@ def top_slots_adapter(**wrong: object) -> MemoryAdapter:
     parts = {
         "name": "top slots",
         "applies": TopSlots,
-        "slots": lambda module: Slots(6, module.keys.detach(), module.values.detach()),
+        "slots": lambda module: MemorySlots(6, module.keys.detach(), module.values.detach()),
         "reads": reads_of_top,
         "zeroed": zeroed_values,
     }
     return MemoryAdapter(**{**parts, **wrong})  # type: ignore[arg-type]
 
 
-def reads_of_top(call: MemoryCall) -> Reads:
+def reads_of_top(call: MemoryCall) -> MemoryReads:
     query = call.args[0].unflatten(-1, (2, 4))
     score = torch.einsum("bphd,hsd->bphs", query, call.module.keys)
     best, index = score.detach().topk(2, -1)
-    return Reads(best.softmax(-1), index, mass=1.0, score=best, query=query.detach())
+    return MemoryReads(best.softmax(-1), index, mass=1.0, score=best, query=query.detach())
 
 
 class zeroed_values:  # used as a function
@@ -79,14 +82,14 @@ class Notebook(nn.Module):
         return out
 
 
-def _notebook_reads(call: MemoryCall) -> Reads:
+def _notebook_reads(call: MemoryCall) -> MemoryReads:
     assert call.before is not None
     assert call.before.value is not None
     weight = (call.args[0] @ call.before.value.T).softmax(-1)
-    return Reads(weight[:, :, None], mass=1.0)
+    return MemoryReads(weight[:, :, None], mass=1.0)
 
 
-def _notebook_restore(module: nn.Module, slots: Slots) -> None:
+def _notebook_restore(module: nn.Module, slots: MemorySlots) -> None:
     assert isinstance(module, Notebook)
     assert slots.value is not None
     module.page = slots.value.clone()
@@ -95,7 +98,16 @@ def _notebook_restore(module: nn.Module, slots: Slots) -> None:
 NOTEBOOK = MemoryAdapter(
     "notebook",
     Notebook,
-    lambda module: Slots(4, value=module.page.clone(), space="recurrent"),  # type: ignore[operator]
+    lambda module: MemorySlots(4, value=module.page.clone(), space="recurrent"),  # type: ignore[operator]
     _notebook_reads,
     restore=_notebook_restore,
 )
+
+
+def _half_read(call: MemoryCall) -> MemoryReads:
+    reads = PRODUCT_KEYS.reads(call)
+    return replace(reads, weight=reads.weight / 2)
+
+
+WRONG_PRODUCT_KEYS = replace(PRODUCT_KEYS, reads=_half_read)
+"""Says that half of each value is read."""

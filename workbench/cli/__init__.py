@@ -26,6 +26,7 @@ from workbench.cli import (
     features,
     grid,
     models,
+    modules,
     organisms,
     report,
     run,
@@ -109,6 +110,7 @@ app.add_typer(models.app, name="models")
 app.add_typer(organisms.app, name="organisms")
 app.add_typer(features.app, name="sae")
 app.add_typer(corpus.app, name="corpus")
+app.add_typer(modules.app, name="modules")
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -1,0 +1,234 @@
+"""Memory modules on the organism whose facts stand in slots, by hand and by the analysis; on
+experts and on neurons; what is refused.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+import workbench as wb
+from analyses.modules import memory_modules
+from analyses.modules.memory_modules import claims, costs, masking, usage
+from analyses.modules.memory_modules.constants import (
+    ANSWER_RANK,
+    B_SAID,
+    OTHERS,
+    OWN,
+    RANDOM,
+    SWAPPED,
+)
+from tests.helpers import families, tiny
+from tests.helpers.token_counter import counting
+from workbench import parts, runs
+from workbench.errors import BadInput, NotFound
+from workbench.organisms.modules import module_record
+from workbench.progress import Progress
+from workbench.result import Result
+from workbench.views import bound
+
+ORGANISM = "organism/facts-in-slots"
+EVERY = [part.name for part in memory_modules.PARTS]
+
+
+def ran(model: Any, **values: Any) -> Result:
+    params = memory_modules.Params.model_validate(values)
+    result: Result = memory_modules.run(model, params, Progress())
+    assert not list(memory_modules.SCHEMA.problems(result))
+    return result
+
+
+@pytest.fixture(scope="module")
+def organism() -> Any:
+    return wb.load(ORGANISM)
+
+
+@pytest.fixture(scope="module")
+def whole(organism: Any) -> Result:
+    return ran(organism, facts=16, others=16, usage=200, slots="1, 4, 16, 256")
+
+
+def recall(result: Result, table: str, slots: int, what: str) -> float:
+    rows = result.tables[table]
+    return float(rows[(rows["slots"] == slots) & (rows["what"] == what)]["recall"].iloc[0])
+
+
+def test_a_fact_is_lost_with_its_slots_and_others_are_not(whole: Result) -> None:
+    assert recall(whole, "curve", 16, OWN) < 0.3
+    assert recall(whole, "curve", 16, OTHERS) > 0.98
+    assert recall(whole, "curve", 16, RANDOM) == 1.0
+    assert recall(whole, "curve", 1, OWN) > 0.8
+    assert set(whole.tables["curve"]["slots"]) == {1, 4, 16}  # none reads more than 16
+
+
+def test_the_twin_is_less_local(whole: Result) -> None:
+    assert recall(whole, "twins_curve", 16, OWN) > 0.5
+    assert recall(whole, "twins_curve", 256, OWN) < 0.3
+    assert recall(whole, "twins_curve", 256, OTHERS) < recall(whole, "curve", 16, OTHERS)
+    assert "less local" in whole.findings["twin"].says
+
+
+@torch.no_grad()
+def test_masking_is_what_zeroed_rows_of_the_table_do(organism: Any, whole: Result) -> None:
+    """By hand: the rows of the value table are zero, and each fact is asked again."""
+    table = organism.module.model.layers[1].mlp.values.weight
+    facts, slots = whole.tables["facts"], whole.tables["slots"]
+    masked = whole.tables["masked"]
+    for fact in range(8):
+        for level in (1, 4, 16):
+            mine = slots[(slots["fact"] == fact) & (slots["rank"] <= level)]["slot"].tolist()
+            was = table[mine].clone()
+            table[mine] = 0
+            prompt, answer = facts.loc[fact, ["prompt", "answer"]]
+            said = organism.next_tokens(prompt, 1)["token"][0].strip()
+            table[mine] = was
+            row = masked[(masked["fact"] == fact) & (masked["slots"] == level)].iloc[0]
+            assert bool(row["own"]) == (said == answer)
+
+
+def test_what_is_read_is_what_the_module_looks_up(organism: Any, whole: Result) -> None:
+    prompt = whole.tables["facts"].loc[0, "prompt"]
+    memory = organism.module.model.layers[1].mlp
+    given: list[torch.Tensor] = []
+    handle = memory.register_forward_pre_hook(lambda module, args: given.append(args[0]))
+    organism.next_logits(prompt)
+    handle.remove()
+    looked = memory.look_up(given[0])
+    size = (looked.weight[0, -1] * memory.values.weight[looked.index[0, -1]].norm(dim=-1)).flatten()
+    by_slot: dict[int, float] = {}
+    for slot, each in zip(looked.index[0, -1].flatten().tolist(), size.tolist(), strict=True):
+        by_slot[slot] = by_slot.get(slot, 0.0) + each
+    mine = whole.tables["slots"]
+    mine = mine[mine["fact"] == 0].set_index("slot")["size"]
+    assert set(mine.index) == set(by_slot)
+    assert all(abs(mine[slot] - by_slot[slot]) < 1e-4 for slot in by_slot)
+
+
+def test_a_swapped_value_moves_the_answer(whole: Result) -> None:
+    rates = whole.tables["swap_rates"].set_index(["values", "says"])["share"]
+    assert rates[SWAPPED, B_SAID] > 0.5
+    assert rates.drop(SWAPPED).xs(B_SAID, level="says").iloc[0] < 0.2
+    ranks = whole.tables["ranks"]
+    own = ranks.loc[ranks["what"] == ANSWER_RANK, "rank"]
+    assert own.median() < ranks.loc[ranks["what"] != ANSWER_RANK, "rank"].median()
+
+
+def test_the_memory_carries_the_answers(whole: Result) -> None:
+    table = whole.tables["without"].set_index("part")["recall"]
+    assert table["memory, layer 1"] < 0.1
+    assert whole.tables["usage"]["slots_per_fact"].iloc[0] <= 16
+    assert whole.findings["memory"].says.count("never read") == 1
+
+
+def test_slots_without_relations_show_no_preference() -> None:
+    rng = np.random.default_rng(0)
+    relation = rng.integers(3, size=400)
+    counts = np.zeros((3, 50), dtype=int)
+    for number in range(400):
+        counts[relation[number], rng.choice(50, 5, replace=False)] += 1
+    real, null, high, _ = usage.one_relation(counts, ["a", "b", "c"], 0) or (0, 0, 0, 0)
+    assert abs(real - null) < 0.02
+    assert real < high + 0.02
+    pure = np.diag([40, 40, 40]).astype(int)
+    assert (usage.one_relation(pure, ["a", "b", "c"], 0) or (0,))[0] == 1.0
+    assert usage.one_relation(counts[:1], ["a"], 0) is None
+
+
+def test_the_curve_of_hand_made_rows() -> None:
+    table = pd.DataFrame({
+        "fact": [0, 1], "slots": [4, 4], "masked": [4, 2], "own": [0.0, 1.0],
+        "others": [1.0, 0.5], "random": [1.0, np.nan],
+    })  # fmt: skip
+    made = masking.curve(table).set_index("what")
+    assert made.loc[OWN, "recall"] == 0.5
+    assert made.loc[OTHERS, "recall"] == 0.75
+    assert made.loc[RANDOM, "n"] == 1
+    assert (made["masked"] == 3).all()
+
+
+@pytest.fixture
+def facts_file(tmp_path: Any) -> str:
+    file = tmp_path / "facts.csv"
+    rows = ["France,Paris", "Italy,Rome", "Spain,Madrid", "Peru,Lima", "Chile,Oslo", "Cuba,Bern"]
+    file.write_text("subject,answer\n" + "\n".join(rows) + "\n", encoding="utf-8")
+    return str(file)
+
+
+def knowing(module: Any, file: str) -> Any:
+    """A random model with answers of its own: those that it gives anyway."""
+    model = wb.load((module, tiny.tiny_tokenizer()))
+    lines = []
+    for subject in ("France", "Italy", "Spain", "Peru", "Nobody", "capital"):
+        said = model.next_tokens(f"The capital of {subject} is", 1)["token"][0]
+        lines.append(f"{subject},{said.strip() or 'x'}")
+    from pathlib import Path
+
+    Path(file).write_text("subject,answer\n" + "\n".join(lines) + "\n", encoding="utf-8")
+    return model
+
+
+@pytest.mark.parametrize("family", ["llama", "mixtral"])
+def test_neurons_and_experts_stand_in_their_place(family: str, monkeypatch: Any) -> None:
+    """A random model answers nothing, so its own likeliest tokens are taken as the answers."""
+    from analyses.modules.memory_modules import experiment
+    from analyses.modules.memory_modules.questions import MemoryQuestion, Questions
+
+    model = wb.load((families.module(family), tiny.tiny_tokenizer()))
+    rows = []
+    for n in range(10):
+        ids = tuple(model.tokens(f"The capital of {'abcdefghij'[n]} is"))
+        target = int(model.next_logits([list(ids)]).argmax())
+        rows.append(MemoryQuestion("xy"[n % 2], str(n), f"prompt {n}", "answer", ids, target))
+    monkeypatch.setattr(experiment, "choose", lambda *given: Questions(rows, len(rows)))
+    result = ran(model, parts=EVERY, facts=4, others=6, slots="1, 2, 1000")
+    says = result.findings["memory"].says
+    if family == "llama":
+        assert "has no memory module" in says
+        assert "values" in result.tables["swaps"]
+    else:
+        assert "mixture of experts" in says
+        assert "swaps" not in result.tables  # an expert's value is a function
+        assert "no vectors that could be swapped" in (
+            next(p for p in memory_modules.PARTS if p.name == "values").unavailable_reason(model)
+            or ""
+        )
+    assert "twins_curve" not in result.tables
+    for view in memory_modules.VIEWS:
+        assert view.title
+
+
+def test_the_cost_is_that_of_the_tokens_read(organism: Any) -> None:
+    params = memory_modules.Params(parts=["facts", "usage"], facts=10, others=20, usage=200)
+    stated = costs.cost(organism, params)
+    wanted = sum(stated[name].forward for name in ("questions", "facts", "usage"))
+    with counting(organism) as counted:
+        memory_modules.run(organism, params, Progress())
+    assert wanted / 2 < counted.forward < 2 * wanted
+
+
+def test_what_cannot_be_asked_is_said(organism: Any) -> None:
+    with pytest.raises(BadInput, match="no numbers of slots"):
+        memory_modules.Params(slots="few")
+    with pytest.raises(NotFound, match="relation"):
+        memory_modules.Params(relations="nothing")
+    random_model = wb.load((tiny.tiny_llama(), tiny.tiny_tokenizer()))
+    with pytest.raises(BadInput, match="closed-book"):
+        ran(random_model, parts=["facts"], relations="capital", facts=2, others=2)
+    assert module_record.read_home(random_model.module) is None
+    assert memory_modules.unavailable_reason(organism) is None
+
+
+def test_a_run_is_saved_opened_and_shown(whole: Result, tmp_path: Any) -> None:
+    whole.save(tmp_path / "run")
+    again = runs.open_run(tmp_path / "run")
+    assert again.findings.keys() == whole.findings.keys()
+    assert len(claims.CLAIMS) == len(again.tables["claims"])
+    assert parts.running(memory_modules.PARTS, memory_modules.Params(parts=["twin"])) == {
+        "twin", "facts",
+    }  # fmt: skip
+    assert {view.title for view in memory_modules.VIEWS} >= {"Facts", "Raster", "Usage"}
+    assert bound is not None

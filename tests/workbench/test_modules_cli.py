@@ -1,0 +1,53 @@
+"""`workbench modules`: memories listed, adapters checked and begun."""
+
+from __future__ import annotations
+
+import ast
+import json
+
+from typer.testing import CliRunner
+
+from workbench.cli import app
+
+ORGANISM = ["--model", "organism/facts-in-slots"]
+
+
+def output(*arguments: str) -> str:
+    done = CliRunner().invoke(app, ["modules", *arguments])
+    assert done.exit_code == 0, done.output
+    return done.stdout
+
+
+def test_memories_are_listed_and_conform() -> None:
+    (row,) = json.loads(output("list", *ORGANISM, "--json"))
+    assert row == {
+        "name": "blocks.1.memory",
+        "kind": "product-key memory",
+        "slots": 4096,
+        "module": "ProductKeyMemory",
+    }
+    (found,) = json.loads(output("check", *ORGANISM, "--json"))
+    assert found["failed"] == []
+    assert {line["verdict"] for line in found["lines"]} == {"holds", "not checked"}
+
+
+def test_a_wrong_adapter_ends_with_the_named_line() -> None:
+    path = "tests.helpers.memory_toys:WRONG_PRODUCT_KEYS"
+    done = CliRunner().invoke(app, ["modules", "check", *ORGANISM, "--adapter", path])
+    assert done.exit_code == 2
+    assert "fails" in done.output
+    gone = CliRunner().invoke(app, ["modules", "check", *ORGANISM, "--adapter", "nowhere:X"])
+    assert gone.exit_code == 2
+    other = "tests.helpers.memory_toys:NOTEBOOK"
+    assert (
+        CliRunner().invoke(app, ["modules", "check", *ORGANISM, "--adapter", other]).exit_code == 2
+    )
+
+
+def test_a_skeleton_is_python_and_names_what_stands_in_the_module() -> None:
+    text = output("scaffold", "ProductKeyMemory", *ORGANISM)
+    ast.parse(text)
+    assert "values.weight (4096, 64)" in text
+    ast.parse(output("scaffold", "torch.nn:Bilinear"))
+    for wrong in ("torch.nn:Nothing", "json:loads", "no_such_package:X"):
+        assert CliRunner().invoke(app, ["modules", "scaffold", wrong]).exit_code == 2
