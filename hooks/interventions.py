@@ -14,6 +14,8 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Literal
 
 import torch
+from jaxtyping import Float
+from torch import Tensor
 
 from hooks.device_transfer import indices
 from hooks.eager_eval import evaluating
@@ -27,8 +29,6 @@ from workbench.reentrant import reentrant
 from workbench.torch_modes import ordinary
 
 if TYPE_CHECKING:
-    from torch import Tensor
-
     from hooks.model import InstrumentedModel
     from hooks.sites import Place
     from workbench.trace import Trace
@@ -74,6 +74,39 @@ def ablate(
         )
     with apply_changes(model, targets, changes, positions):
         yield
+
+
+@reentrant
+def ablate_in_rows(
+    model: InstrumentedModel, heads: Sequence[Sequence[tuple[int, int]]]
+) -> Iterator[None]:
+    """Take away other heads in each row of the batches that are read, so that many groups of heads
+    cost one pass.
+
+    Args:
+        heads: (layer, head) pairs for each row; passes must have as many rows.
+    """
+    every = sorted({head for row in heads for head in row})
+    if not every:
+        yield
+        return
+    targets = find_targets(model, every, None, None)
+    rows = [set(row) for row in heads]
+    changes = [_in_rows(rows, place.layer, chosen) for place, chosen in targets]
+    with apply_changes(model, targets, changes, None):
+        yield
+
+
+def _in_rows(
+    rows: Sequence[set[tuple[int, int]]], layer: int | None, heads: Sequence[int]
+) -> ChangeFn:
+    kept = torch.tensor([[(layer, head) not in row for head in heads] for row in rows])
+
+    def change(old: Float[Tensor, "row pos head d_head"], _: PositionTracker) -> Tensor:
+        new: Tensor = old * kept.to(old)[:, None, :, None]
+        return new
+
+    return change
 
 
 @reentrant

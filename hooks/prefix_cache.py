@@ -18,7 +18,9 @@ from hooks.finite_check import check_logits
 from hooks.layer_replay import check_same
 from hooks.positions import placed
 from hooks.recording import recording
+from hooks.recurrent.cache_tensors import selected
 from hooks.rounding import RoundingControl, note
+from hooks.weights import dtype_of
 from workbench.torch_modes import ordinary
 
 if TYPE_CHECKING:
@@ -41,6 +43,12 @@ class PrefixState:
         """The same state to continue from; continuing it leaves this one as it was."""
         return PrefixState(_fork(self.cache), self.mask, self.logits)
 
+    def copies(self, rows: int) -> PrefixState:
+        """The only prompt of this state in every row of a batch, to continue from."""
+        chosen = torch.zeros(rows, dtype=torch.long, device=self.mask.device)
+        cache = selected(self.fork().cache, chosen, 1)
+        return PrefixState(cache, self.mask[chosen], self.logits[chosen])
+
 
 def _fork(cache: Cache) -> Cache:
     """A key-value cache that shares its tensors with another: layers replace theirs when they
@@ -49,6 +57,12 @@ def _fork(cache: Cache) -> Cache:
     twin = copy.copy(cache)
     twin.layers = [copy.copy(layer) for layer in cache.layers]
     return twin
+
+
+def kv_bytes(model: InstrumentedModel) -> int:
+    """Bytes of keys and values of one token, in all layers, as attention keeps them."""
+    size = 2 * model.n_layers * max(1, model.n_kv_heads) * max(1, model.d_head)
+    return size * dtype_of(model.layout.embed).itemsize
 
 
 class PrefixCache:

@@ -23,9 +23,7 @@ from hooks.eager_eval import steady
 from hooks.finite_check import check_logits
 from hooks.hidden_keys import hidden_keys
 from hooks.layer_replay import keeps_only_keys, logit_error
-from hooks.prefix_cache import PrefixState
-from hooks.recurrent.cache_tensors import selected
-from hooks.weights import dtype_of
+from hooks.prefix_cache import PrefixState, kv_bytes
 from workbench.errors import BadInput
 from workbench.torch_modes import ordinary
 
@@ -173,7 +171,7 @@ class _Reading:
         for row in sorted(range(len(changes)), key=starts.__getitem__):
             first = starts[group[0]] if group else 0
             each = len(self._whole) - first
-            held = self._token_bytes() * len(self._whole)
+            held = kv_bytes(self.model) * len(self._whole)
             room = min(
                 _TOKENS // each, _PAIRS // (each * len(self._whole)), int(_CACHED // max(1, held))
             )
@@ -183,12 +181,6 @@ class _Reading:
             group.append(row)
         if group:
             yield group
-
-    def _token_bytes(self) -> int:
-        """Bytes of keys and values of one token, in all layers."""
-        model = self.model
-        size = 2 * model.n_layers * max(1, model.n_kv_heads) * max(1, model.d_head)
-        return size * dtype_of(model.layout.embed).itemsize
 
     def _start(self, change: PromptChange) -> int:
         """Where a version is read from: the last token of the prompt is always read again."""
@@ -262,9 +254,7 @@ class _Reading:
             self._state = PrefixState(out.past_key_values, mask, out.logits[:, -1])
             self._read = start
         assert self._state is not None
-        chosen = torch.zeros(rows, dtype=torch.long, device=device)
-        cache: Cache = selected(self._state.fork().cache, chosen, 1)
-        return cache
+        return self._state.copies(rows).cache
 
 
 def _check(

@@ -4,12 +4,17 @@ nothing behind.
 
 from __future__ import annotations
 
+from contextlib import nullcontext
+
 import numpy as np
 import pytest
 import torch
 from test_capture import hooks_on
 
 import workbench as wb
+from hooks.interventions import ablate_in_rows
+from tests.helpers import families
+from tests.helpers.tiny import tiny_tokenizer
 from workbench.errors import BadInput
 
 PROMPT = "The capital of France is"
@@ -251,3 +256,17 @@ def test_a_pattern_only_fits_where_it_comes_from(llama):
     with pytest.raises(BadInput, match="attends to other tokens"), wrong:
         llama.next_logits(PROMPT)
     assert hooks_on(llama) == 0
+
+
+@pytest.mark.parametrize("family", ["llama", "gpt2", "gemma3", "mixtral"])
+def test_each_row_loses_its_own_heads(family):
+    model = wb.load((families.module(family), tiny_tokenizer()))
+    ids = torch.tensor([model.tokens("The dog went home")])
+    groups = [[], [(0, 1)], [(0, 0), (1, 1)], [(1, 0), (1, 1)]]
+    with torch.no_grad(), ablate_in_rows(model, groups):
+        together = model.forward(input_ids=ids.expand(len(groups), -1)).logits
+    for row, heads in enumerate(groups):
+        with torch.no_grad(), wb.ablate(model, heads) if heads else nullcontext():
+            alone = model.forward(input_ids=ids).logits[0]
+        torch.testing.assert_close(together[row], alone, atol=1e-4, rtol=1e-4)
+    assert not torch.allclose(together[0], together[1], atol=1e-3)

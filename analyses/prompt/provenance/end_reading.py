@@ -13,10 +13,14 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from hooks.decode import InterventionDecoder
 from hooks.generation import continued
 from hooks.hidden_keys import hidden_keys
-from hooks.prefix_cache import PrefixCache, PrefixState, step
+from hooks.interventions import ablate_in_rows
+from hooks.prefix_cache import PrefixCache, PrefixState, kv_bytes, step
 from hooks.prompt_changes import Hidden, PromptChange, read_answer
+
+_CACHED = 2**29  # bytes of keys and values that the rows of one batch hold
 
 if TYPE_CHECKING:
     from hooks.model import InstrumentedModel
@@ -57,6 +61,28 @@ class EndReading:
         each = logits.float().log_softmax(-1).gather(2, goal[:, :, None])
         return float(each.sum())
 
+    def logp_without(
+        self, answer: Sequence[int], groups: Sequence[Sequence[tuple[int, int]]]
+    ) -> list[float]:
+        """Log-probability of an answer with each group of heads off, many groups in one batch."""
+        assert self.prefix is not None
+        ids = [self.ids[-1], *answer[:-1]]
+        goal = torch.tensor(list(answer), device=self.model.device)
+        found: list[float] = []
+        held = kv_bytes(self.model) * (len(self.ids) + len(answer))
+        size = max(1, int(_CACHED // max(1, held)))
+        for first in range(0, len(groups), size):
+            part = groups[first : first + size]
+            with ablate_in_rows(self.model, part):
+                _, logits = step(
+                    self.model,
+                    self.prefix.copies(len(part)),
+                    torch.tensor([ids] * len(part), device=self.model.device),
+                )
+            each = logits.float().log_softmax(-1)
+            found += each[:, range(len(answer)), goal].sum(1).tolist()
+        return found
+
     def next_tokens(self, most: int) -> list[tuple[int, float]]:
         """The likeliest next tokens, with their probabilities."""
         if self.prefix is None:
@@ -88,6 +114,18 @@ class EndReading:
         ids: Int[Tensor, "1 n"] = torch.tensor([list(tokens)], device=self.model.device)
         with _hiding(self.model, self.hidden, len(tokens), read + len(tokens)):
             return step(self.model, state.fork(), ids)
+
+
+def said_after(
+    model: InstrumentedModel, prompts: Sequence[Sequence[int]], length: int
+) -> list[str]:
+    """What the model says after each of several prompts, greedily, to its end or to so many
+    tokens.
+    """
+    if not has_end(model):
+        return [EndReading.of(model, prompt).said(length) for prompt in prompts]
+    with InterventionDecoder(model, prompts).with_head_scales() as read:
+        return [each.text.strip() for each in read.complete(lambda *_: False, length)]
 
 
 def has_end(model: InstrumentedModel) -> bool:

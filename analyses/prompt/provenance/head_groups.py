@@ -113,20 +113,22 @@ def switch_off(
     every = [(int(row.layer), int(row.head)) for row in table.itertuples()]
     rng = random.Random(seed)
 
-    def measured(name: str, of: str, heads: Sequence[Head]) -> tuple[str, str, str, float, str]:
-        length = len(answer) + _MORE if name != RANDOM else 0
-        with wb.ablate(model, list(heads)) if heads else nullcontext():
-            return name, of, _names(heads), read.logp(answer), read.said(length)
-
-    rows = [measured("none", "none", [])]
     named = {name: heads for name, heads in {**groups(table), **found_before}.items() if heads}
-    for n, (name, heads) in enumerate(named.items()):
-        progress(n / max(1, len(named)), "Groups of heads off, and random ones")
-        rows.append(measured(name, name, heads))
+    rows: list[tuple[str, str, Sequence[Head]]] = [("none", "none", [])]
+    for name, heads in named.items():
+        rows.append((name, name, heads))
         others = [head for head in every if head not in heads]
         for _ in range(RANDOM_GROUPS if len(others) >= len(heads) else 0):
-            rows.append(measured(RANDOM, name, sorted(rng.sample(others, len(heads)))))
-    return pd.DataFrame(rows, columns=["group", "of", "heads", "logp", "said"])
+            rows.append((RANDOM, name, sorted(rng.sample(others, len(heads)))))
+    progress(0.0, "Groups of heads off, and random ones")
+    found = pd.DataFrame(rows, columns=["group", "of", "heads"])
+    found["logp"] = read.logp_without(answer, [heads for _, _, heads in rows])
+    said = []
+    for n, (name, _, heads) in enumerate(rows):
+        progress(n / len(rows), "What is said with heads off")
+        with wb.ablate(model, list(heads)) if heads else nullcontext():
+            said.append(read.said(len(answer) + _MORE if name != RANDOM else 0))
+    return found.assign(heads=[_names(heads) for _, _, heads in rows], said=said)
 
 
 def heads_of_run(model: InstrumentedModel, ref: str) -> dict[str, list[Head]]:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-import torch
-
+from analyses.prompt.provenance.end_reading import said_after
 from analyses.prompt.provenance.prompt_parts import PromptParts
-from hooks.generation import continued
 from hooks.prompt_changes import PromptChange, read_answer
 from workbench.models.conversation import has_template, render
 
@@ -36,13 +35,12 @@ def closed_book_table(
     rows = []
     words = model.text.decode_continuation(answer)
     wordings = _wordings(model, asked)
-    for n, (name, ids) in enumerate(wordings):
-        progress(n / len(wordings), "The question without its context")
+    progress(0.0, "The question without its context")
+    said_each = said_after(model, [ids for _, ids in wordings], len(answer) + _MORE)
+    for (name, ids), said in zip(wordings, said_each, strict=True):
         logp = float(read_answer(model, ids, answer, [PromptChange()]).total[0])
-        new = continued(model, torch.tensor([ids], device=model.device), len(answer) + _MORE)
-        said = model.text.decode_continuation(new[0].tolist(), special=False)
         same = said.strip().casefold().startswith(words.strip().casefold())
-        rows.append((name, logp, float(torch.tensor(logp).exp()), said, same))
+        rows.append((name, logp, math.exp(logp), said, same))
     return pd.DataFrame(rows, columns=["wording", "logp", "probability", "said", "same"])
 
 

@@ -6,12 +6,11 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
 
 from analyses.prompt.provenance.constants import LONG
+from analyses.prompt.provenance.end_reading import said_after
 from analyses.prompt.provenance.neutral import neutral_tokens
 from analyses.prompt.provenance.prompt_parts import PromptParts, Range, Sentence
-from hooks.generation import continued
 from hooks.hidden_keys import unavailable_reason
 from hooks.prompt_changes import Hidden, PromptChange, read_answer
 
@@ -114,15 +113,14 @@ def says_without(
     """What the model says when a sentence is cut out of the prompt, greedily; for the sentences
     that cost most, "" for the others.
     """
-    said = [""] * len(table)
-    chosen = table["cost"].nlargest(_CUT).index
-    for n, row in enumerate(chosen):
-        progress(n / len(chosen), "What is said without a sentence")
-        start, stop = int(table.loc[row, "start"]), int(table.loc[row, "stop"])
-        ids = [*asked.ids[:start], *asked.ids[stop:]]
-        new = continued(model, torch.tensor([ids], device=model.device), length)
-        said[row] = model.text.decode_continuation(new[0].tolist(), special=False).strip()
-    return said
+    progress(0.0, "What is said without a sentence")
+    chosen = table.loc[table["cost"].nlargest(_CUT).index]
+    cut = [
+        [*asked.ids[:start], *asked.ids[stop:]]
+        for start, stop in zip(chosen["start"], chosen["stop"], strict=True)
+    ]
+    said = dict(zip(chosen.index, said_after(model, cut, length), strict=True))
+    return [said.get(row, "") for row in table.index]
 
 
 def token_table(
