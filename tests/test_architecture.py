@@ -30,6 +30,10 @@ PICTURES = {
     "analyses/weights/edit_ledger/views.py": 8,
     "analyses/weights/extraction/access_view.py": 2,
     "analyses/weights/unlearning_audit/views.py": 16,
+    "analyses/modules/ffn_map/views.py": 10,
+    "analyses/modules/memory_modules/views.py": 12,
+    "analyses/training/forgetting/views.py": 14,
+    "analyses/training/retention/views.py": 14,
 }
 """Pictures of the analyses and parts that came later: 150 lines for five of them."""
 TABLES = {"workbench/upgrades_to_2.py": "old names of tables, columns and findings, with the new"}
