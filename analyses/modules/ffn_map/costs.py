@@ -54,14 +54,15 @@ def cost(model: InstrumentedModel, params: Params) -> dict[str, Cost]:
     chosen = partition_layers(list(counts), asked.picked_layers(params)) if counts else []
     wide = [min(MOST, counts[layer]) for layer in chosen]
     shown = names * params.cards
+    # In the order in which they run.
     return {
         "map": read + ranked,
-        "ablation": answers(sets + 1),
-        "key-value": Cost(seconds=shown * logits * _READ_VALUE),
-        "sparsity": answers(2 * len(asked.shares(params)) + 1),
         "partitions": Cost(
             seconds=sum(_PARTITION * (n / 1536) for n in wide),
             bytes=sum(8.0 * n * n for n in wide),
         ),
+        "key-value": Cost(seconds=shown * logits * _READ_VALUE),
+        "ablation": answers(sets + 1),
+        "sparsity": answers(2 * len(asked.shares(params)) + 1),
         "untrained": read + ranked,
     }

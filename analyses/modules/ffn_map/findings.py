@@ -50,8 +50,9 @@ def add_map(result: Result, neurons: NeuronTable) -> None:
     result.add(Finding("map", {"neurons": any_above, "share": any_above / n}, says, "neurons"))
     always = int(neurons.always.sum())
     says = (
-        f"{counted(always, 'neuron')} {'is' if always == 1 else 'are'} among the most active 1 %"
-        " for every capability, and taken out of all sets."
+        f"{counted(always, 'neuron') if always else 'No neuron'}"
+        f" {'are' if always > 1 else 'is'} among the most active 1 % for every capability"
+        f"{', and taken out of all sets' if always else ''}."
     )
     result.add(Finding("always", float(always), says, "neurons"))
 
@@ -59,10 +60,15 @@ def add_map(result: Result, neurons: NeuronTable) -> None:
 def add_twin(result: Result, above: int, neurons: int) -> None:
     """What words alone give."""
     trained = result.findings["map"].values["neurons"]
+    what = (
+        "a network that knows nothing hears that the words differ, so the map alone shows no"
+        " ability"
+        if above
+        else "what single neurons tell here was learned"
+    )
     says = (
         f"In the same network before training {above:,} of {neurons:,} neurons tell a capability"
-        f" better than chance (trained: {trained:,.0f}): a network that knows nothing hears that"
-        " the words differ, so the map alone shows no ability."
+        f" better than chance (trained: {trained:,.0f}): {what}."
     )
     result.add(Finding("untrained", float(above), says, "neurons"))
 
@@ -102,18 +108,18 @@ _VALUES = ("own", "others", "control", "control_others", "column", "beyond")
 
 
 def _add_one(result: Result, name: str, row: Mapping[Any, Any]) -> None:
-    what = row["capability"]
+    what, n = row["capability"], row["neurons"]
     matched = (
-        f"; {row['neurons']} matched neurons cost it {row['control']:.2f} and the others"
-        f" {row['control_others']:.2f}"
+        f"; {n} matched neurons cost them {_nats(row['control'])} and"
+        f" {_nats(row['control_others'])}"
         if row["control"] == row["control"]
         else ""
     )
     tail = "" if row["verdict"] == DISSOCIATES else f" It {_words(str(row['verdict']))}."
     says = (
-        f"Without its {row['neurons']} neurons {what} loses {row['own']:.2f} nats per token of the"
-        f" answer, the other capabilities {row['others']:.2f}{matched}.{tail}"
-    ).replace("-", "−")
+        f"Ablating the {n} neurons of {what} costs {what} {_nats(row['own'])} nats per token of the"
+        f" answer and the other capabilities {_nats(row['others'])}{matched}.{tail}"
+    )
     values = {key: float(row[key]) for key in _VALUES if row[key] == row[key]}
     spread = {
         key: (float(row[f"{key}_low"]), float(row[f"{key}_high"]))
@@ -121,6 +127,11 @@ def _add_one(result: Result, name: str, row: Mapping[Any, Any]) -> None:
         if row[f"{key}_low"] == row[f"{key}_low"]
     }
     result.add(Finding(name, values, says, "nats per token", spread))
+
+
+def _nats(value: float) -> str:
+    """With two decimals; what rounds to nothing has no sign."""
+    return f"{round(value, 2) + 0.0:.2f}".replace("-", "−")
 
 
 def _words(word: str) -> str:
@@ -162,12 +173,12 @@ def add_sparsity(result: Result) -> None:
     small = rows[rows["masked"] == SMALLEST].set_index("share")["rise"]
     random = rows[rows["masked"] == RANDOM].set_index("share")["rise"]
     said = ", ".join(
-        f"{percent(share)} costs {small[share]:.2f} (random ones {random[share]:.2f})"
+        f"{percent(share)} costs {_nats(small[share])} (random ones {_nats(random[share])})"
         for share in small.index
     )
     says = f"Masking the smallest activations in all layers, in nats per token: {said}."
     values = {f"masked_{round(100 * share)}": float(small[share]) for share in small.index}
-    result.add(Finding("sparsity", values, says.replace("-", "−"), "nats per token"))
+    result.add(Finding("sparsity", values, says, "nats per token"))
 
 
 def add_partitions(result: Result) -> None:

@@ -100,15 +100,17 @@ def card_of(run: Result, at: tuple[int, int]) -> pd.DataFrame:
     return cards[cards["neuron"] == neuron_name(*at)]
 
 
-def precisions(run: Result, at: tuple[int, int]) -> list[float]:
+def precisions(run: Result, at: tuple[int, int]) -> pd.DataFrame:
     """Average precision of one neuron for each capability."""
+    import pandas as pd
+
     values = run.arrays["precision"].sel(layer=at[0]).isel(neuron=at[1]).values
-    return [float(value) for value in values]
+    return pd.DataFrame({"capability": names(run), "precision": values.astype(float)})
 
 
 def about(run: Result, at: tuple[int, int]) -> str:
     """What a neuron tells, in a sentence."""
-    found = precisions(run, at)
+    found = precisions(run, at)["precision"]
     table = run.tables["capabilities"]
     threshold = table["threshold"].to_numpy()
     told = [

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from workbench.result import Result
 
 _MASKED = {"smallest": "smallest masked", "random": "random ones masked"}
+_CLICK = "Circles are neurons that were looked at alone. Click a neuron for its card."
 _NOT_RUN = "this part was not asked for"
 _NO_MATRIX = f"{_NOT_RUN}, or no neuron tells a capability better than chance"
 _CONTEXTS = {
@@ -51,8 +52,8 @@ def _card(run: Result, pick: v.Pick) -> list[v.Item]:
     items: list[v.Item] = [
         sel.about(run, at),
         v.picture(
-            "bars", values=sel.precisions(run, at), names=sel.names(run),
-            title=f"{neuron_name(*at)}: what its activation tells", unit="average precision",
+            "labelled_bars", sel.precisions(run, at), "capability", "precision",
+            title=f"{neuron_name(*at)}: average precision",
         ),
         *sel.tokens(run, at),
     ]  # fmt: skip
@@ -66,7 +67,7 @@ def _card(run: Result, pick: v.Pick) -> list[v.Item]:
 def _matrix(run: Result, pick: v.Pick) -> v.Item:
     return v.picture(
         "matrix", sel.matrix(run, pick["k"]), "capability", "neurons of", "rise", decimals=2,
-        title=f"What is lost without {pick['k']} neurons", unit="nats per token", signed=True,
+        title="Loss rises by", unit="nats per token", signed=True,
         picks="capability,of",
     )  # fmt: skip
 
@@ -101,9 +102,11 @@ VIEWS = [
         v.finding("map", "untrained", "always"),
         v.says(schema.MAP),
         v.knob("shown", "Colour by", sel.maps, width=260),
-        v.on("shown", _map, picks="feature"),
-        v.says("Circles are neurons that were looked at alone. Click a neuron for its card."),
-        v.on("feature", _card),
+        v.row(
+            v.column(v.on("shown", _map, picks="feature"), v.says(_CLICK)),
+            v.on("feature", _card),
+            widths=(640, 440),
+        ),
         v.chart("curves", "layers", "layer", "share", "capability", percent=True, hues=sel.hues,
                 xlabel="layer", ylabel="of its neurons (%)", title="Neurons above chance by layer"),
         v.table("capabilities", "The capabilities"),
