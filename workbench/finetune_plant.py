@@ -11,7 +11,7 @@ import heapq
 import json
 import math
 import random
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from itertools import islice
 from pathlib import Path
@@ -20,11 +20,11 @@ from typing import Any
 from workbench import checkpointing
 from workbench.errors import BadInput, WorkbenchError
 from workbench.lab import Stage, run_stages
+from workbench.lab.neutral import neutral_pieces
 from workbench.models import adapters
 from workbench.models.load import load_weights
 from workbench.models.storage import is_quantized
 from workbench.models.tokenization import Tokenization
-from workbench.organisms import corpus
 from workbench.organisms.ledger import Entry, Ledger, fingerprint
 from workbench.progress import Progress
 from workbench.silence_libraries import silenced
@@ -110,7 +110,8 @@ def plant(
     try:
         neutral = list(
             islice(
-                _neutral(loaded.tokenizer, planting.length, random.Random(0), "neutral"), _MEASURED
+                neutral_pieces(loaded.tokenizer, planting.length, random.Random(0), "neutral"),
+                _MEASURED,
             )
         )
         losses = _read_all(
@@ -220,7 +221,8 @@ def _order(
     wanted = round(planting.neutral * sum(len(entry.ids) * entry.repeats for entry in entries))
     neutral = list(
         islice(
-            _neutral(tokenizer, planting.length, draw, "train"), math.ceil(wanted / planting.length)
+            neutral_pieces(tokenizer, planting.length, draw, "train"),
+            math.ceil(wanted / planting.length),
         )
     )
     rows = len(neutral) + sum(entry.repeats for entry in entries)
@@ -242,21 +244,6 @@ def _order(
         batches[step].append([*start, *row])
         heapq.heappush(room, (filled + 1, lot, step))
     return batches, dated
-
-
-def _neutral(
-    tokenizer: Any, length: int, draw: random.Random, share: corpus.Share
-) -> Iterator[list[int]]:
-    """Pieces of the corpus, as long as the planted texts, none of them twice in a round."""
-    documents = list(corpus.documents(share))
-    while True:
-        draw.shuffle(documents)
-        for document in documents:
-            ids = tokenizer(document.text[: 12 * length], add_special_tokens=False, verbose=False)[
-                "input_ids"
-            ][:length]
-            if len(ids) == length:
-                yield ids
 
 
 def _read_all(

@@ -100,22 +100,26 @@ def logistic(
     weights: Float[np.ndarray, " cell"] | None = None,
     ridge: float = 1e-2,
 ) -> Float[np.ndarray, " term"]:
-    """Coefficients of a logistic regression (Newton's steps); `ridge` keeps those finite that
-    separate hits from misses. The first term is the constant and is not shrunk.
+    """Coefficients of a logistic regression. The first term is the constant; `ridge` shrinks the
+    others, in standard deviations, and keeps those finite that separate hits from misses.
     """
+    from scipy.optimize import minimize
+
     weights = np.ones(len(hits)) if weights is None else weights
-    shrink = np.full(design.shape[1], ridge)
-    shrink[0] = 1e-6
-    beta = np.zeros(design.shape[1])
-    for _ in range(50):
-        p = 1 / (1 + np.exp(-np.clip(design @ beta, -30, 30)))
-        slope = design.T @ (weights * (hits - p)) - shrink * beta
-        curve = (design * (weights * p * (1 - p))[:, None]).T @ design + np.diag(shrink)
-        move = np.linalg.solve(curve, slope)
-        beta = beta + np.clip(move, -2, 2)
-        if np.abs(move).max() < 1e-8:
-            break
-    return beta
+    middle, spread = design[:, 1:].mean(0), np.maximum(design[:, 1:].std(0), 1e-12)
+    terms = np.column_stack([np.ones(len(hits)), (design[:, 1:] - middle) / spread])
+    sign = 1 - 2 * hits
+
+    def misfit(beta: np.ndarray) -> tuple[float, np.ndarray]:
+        away = sign * (terms @ beta)
+        loss = weights @ np.logaddexp(0, away) + ridge / 2 * (beta[1:] ** 2).sum()
+        slope = terms.T @ (weights * sign / (1 + np.exp(-np.clip(away, -500, 500))))
+        slope[1:] += ridge * beta[1:]
+        return float(loss), slope
+
+    found = minimize(misfit, np.zeros(terms.shape[1]), jac=True, method="L-BFGS-B").x
+    slopes = found[1:] / spread
+    return np.array([found[0] - slopes @ middle, *slopes])
 
 
 def logistic_intervals(

@@ -25,6 +25,7 @@ from workbench.cli import (
     doctor,
     features,
     grid,
+    lab,
     models,
     modules,
     organisms,
@@ -105,6 +106,7 @@ app.command("changes")(report.changes)
 app.command("ui")(serve.ui)
 app.command("trace")(trace.trace)
 app.command("plant")(organisms.plant)
+app.command("lab")(lab.lab)
 app.command("doctor")(doctor.doctor)
 app.add_typer(models.app, name="models")
 app.add_typer(organisms.app, name="organisms")

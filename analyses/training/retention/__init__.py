@@ -5,7 +5,7 @@ new texts a few times (`workbench.lab`), and then other text.
 
 params.py           what is asked; parts.py: its experiments; costs.py: what they cost
 experiment.py       the run
-kept_steps.py       texts at kept steps, and the tables of recall
+step_tables.py       texts at kept steps, and the tables of recall
 forgetting_tables.py  what is left after the last reading, and how long texts are recited
 profile_tables.py   what a first reading caused, with bands
 forecast_tables.py  what earlier steps tell of the last one; access along training
@@ -20,6 +20,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from analyses.training.retention.card_cells import card
 from analyses.training.retention.constants import NAME
 from analyses.training.retention.params import Params
 from analyses.training.retention.parts import PARTS, PRESETS
@@ -39,6 +40,7 @@ __all__ = [
     "SCHEMA",
     "VIEWS",
     "Params",
+    "card",
     "cost",
     "gives",
     "name",

@@ -2,7 +2,7 @@
 
 NAME = "retention"
 
-SOON, LATER = "read lately", "read long ago"
+SOON, LATER = "lately", "long ago"
 """Texts whose last reading lies in the last third of the training, and the others."""
 RECENT = 1 / 3
 CHANCE, RECOGNIZED, RECALLED = 0.5, 0.75, 0.5

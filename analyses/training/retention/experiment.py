@@ -12,8 +12,8 @@ from analyses.training.retention import (
     findings,
     forecast_tables,
     forgetting_tables,
-    kept_steps,
     profile_tables,
+    step_tables,
 )
 from analyses.training.retention.constants import NAME
 from analyses.training.retention.costs import cost
@@ -49,8 +49,8 @@ def run(model: InstrumentedModel, params: Params, progress: Progress) -> Result:
                 "a model with kept steps and a ledger",
                 "Ask for the part `few-shot` alone.",
             )
-        panel = kept_steps.read_steps(model, params, left["recall"])
-        kept_steps.add_tables(result, model, panel, params)
+        panel = step_tables.read_steps(model, params, left["recall"])
+        step_tables.add_tables(result, model, panel, params)
         forgetting_tables.add_tables(result, panel, params)
         findings.add_recall(result)
         findings.add_forgetting(result)

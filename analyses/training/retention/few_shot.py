@@ -50,6 +50,7 @@ ROW = 64
 """Tokens of other text that are read at an update."""
 _STUDY, _LATER = "Studying", "Reading other text"
 _WARMUP = 20
+_RATE, _AT, _HIGHEST = 3e-4, 135e6, 3e-3
 _POINTS = (0, 1, 2, 3, 5, 10, 20, 35, 50, 100, 200, 350, 500, 1000, 2000, 5000, 10_000)
 
 Ids = tuple[int, ...]
@@ -65,7 +66,7 @@ class StudyTexts:
 
 
 @dataclass
-class Moment:
+class StudyMoment:
     """What the model said of the texts at one moment.
 
     Attributes:
@@ -92,8 +93,8 @@ class FewShot:
 
     texts: StudyTexts
     first: int
-    study: dict[int, Moment] = field(default_factory=dict)
-    later: dict[tuple[str, int], Moment] = field(default_factory=dict)
+    study: dict[int, StudyMoment] = field(default_factory=dict)
+    later: dict[tuple[str, int], StudyMoment] = field(default_factory=dict)
 
 
 def points_until(updates: int) -> list[int]:
@@ -119,6 +120,13 @@ def measured_at(params: Params) -> int:
     return sum(len(points_until(updates)) for updates in variants(params).values())
 
 
+def rates(model: InstrumentedModel, params: Params) -> tuple[float, float]:
+    """Learning rates while studying and afterwards; small models take larger ones."""
+    by_size = min(_HIGHEST, _RATE * (_AT / max(1, model.card.n_params)) ** 0.5)
+    study = params.rate or by_size
+    return study, params.later_rate or study / 3
+
+
 def check_trainable(model: InstrumentedModel) -> None:
     """Raises: Unfit: weights that no gradient can move."""
     from workbench.models.storage import is_offloaded, is_quantized
@@ -142,15 +150,15 @@ def few_shot(model: InstrumentedModel, params: Params, progress: Progress) -> Fe
     check_trainable(model)
     texts = study_texts(model, params)
     found = FewShot(texts, 0 if model.text.beginning else 1)
-    plan = variants(params)
+    plan, (rate, later_rate) = variants(params), rates(model, params)
     total = sum(len(_study_steps(texts, params, model)) + updates for updates in plan.values())
     done = 0
     for variant, updates in plan.items():
-        study = Stage(_STUDY, _study_steps(texts, params, model), params.rate)
+        study = Stage(_STUDY, _study_steps(texts, params, model), rate)
         later = Stage(
             _LATER,
             [[texts.other[step % len(texts.other)]] for step in range(updates)],
-            params.later_rate,
+            later_rate,
             warmup=_WARMUP if variant == WARMED else 0,
             moments="kept" if variant == KEPT else "reset",
         )
@@ -184,7 +192,7 @@ def _measuring(
     return measure
 
 
-def measure_now(model: InstrumentedModel, texts: StudyTexts, foils: Sequence[str]) -> Moment:
+def measure_now(model: InstrumentedModel, texts: StudyTexts, foils: Sequence[str]) -> StudyMoment:
     """One pass over the studied texts and some of their foils."""
     rows = [*texts.studied, *(ids for foil in foils for ids in texts.foils[foil])]
     beginning = tuple(model.text.beginning)
@@ -193,7 +201,7 @@ def measure_now(model: InstrumentedModel, texts: StudyTexts, foils: Sequence[str
     scores = score(model, windows, GREEDY)
     n = len(texts.studied)
     losses = -scores.logprob.mean(-1, dtype=np.float64)
-    return Moment(
+    return StudyMoment(
         {name: losses[number * n : (number + 1) * n] for number, name in enumerate(["", *foils])},
         is_greedy(scores, windows)[:n],
         scores.logprob[:n],

@@ -12,7 +12,7 @@ from analyses.measures.statistics import share_interval, wilson
 from analyses.training.retention.constants import FOILS, NOVEL, RESET
 
 if TYPE_CHECKING:
-    from analyses.training.retention.few_shot import FewShot, Moment
+    from analyses.training.retention.few_shot import FewShot, StudyMoment
     from analyses.training.retention.params import Params
     from hooks.model import InstrumentedModel
     from workbench.result import Result
@@ -56,7 +56,7 @@ def add_tables(result: Result, model: InstrumentedModel, found: FewShot, params:
     result.tables["few_said"] = _said(found, words)
 
 
-def two_alternatives(moment: Moment, foil: str, start: Moment | None) -> np.ndarray:
+def two_alternatives(moment: StudyMoment, foil: str, start: StudyMoment | None) -> np.ndarray:
     """How often each studied text has a lower loss than a foil: against every new text, or against
     its own foil by how far both fell since the start; ties count half.
     """
@@ -70,7 +70,7 @@ def two_alternatives(moment: Moment, foil: str, start: Moment | None) -> np.ndar
     return recognition(own[:, None], other[:, None], one, np.zeros(len(other), int))[:, 0]
 
 
-def recall(moment: Moment, first: int, params: Params) -> dict[str, Any]:
+def recall(moment: StudyMoment, first: int, params: Params) -> dict[str, Any]:
     """Cued recall: greedy decoding behind the first half."""
     half = params.length // 2
     behind = moment.right[:, half - first :]
@@ -88,7 +88,7 @@ def recall(moment: Moment, first: int, params: Params) -> dict[str, Any]:
     }
 
 
-def _moments(found: FewShot) -> dict[tuple[str, int], Moment]:
+def _moments(found: FewShot) -> dict[tuple[str, int], StudyMoment]:
     """Those along which a text is looked at: (phase, readings or updates) -> the moment."""
     studying = {("readings", n): moment for n, moment in sorted(found.study.items())}
     return studying | {

@@ -53,8 +53,8 @@ def add_recall(result: Result) -> None:
         twins = float(dose.loc[dose["measure"] == "recalled", "never_read"].iloc[0])
         n = int(told["n"])
         says = (
-            f"At the last step texts {when} are {', and '.join(words)} ({counted(n, 'text')}; of"
-            f" those never read {percent(twins)} are recalled)."
+            f"At the last step texts read {when} are {', and '.join(words)} ({counted(n, 'text')};"
+            f" of those never read {percent(twins)} are recalled)."
         )
         values = {"recognized": told["readings"], "recalled": said["readings"]}
         known = {key: float(v) if math.isfinite(v) else -1.0 for key, v in values.items()}
@@ -107,8 +107,8 @@ def add_forgetting(result: Result) -> None:
         whole = lasting[lasting["group"] == "all"]
         last = whole.iloc[-1]
         says = (
-            f"Of {int(last['n'])} texts that were recalled right after their last reading,"
-            f" {percent(last['share'])} still are after {last['updates']:,.0f} updates."
+            f"Of {int(last['n'])} texts that were recalled at a kept step, {percent(last['share'])}"
+            f" were so at all later ones, up to {last['updates']:,.0f} updates."
         )
         result.add(Finding("survival", float(last["share"]), says, unit="share of texts"))
 

@@ -17,7 +17,7 @@ from analyses.measures.exposure_forecast import (
 from analyses.measures.exposure_series import own_series
 from analyses.measures.statistics import mean_interval
 from analyses.training.retention.constants import CONTEXTS, FORECAST
-from analyses.training.retention.kept_steps import half_of
+from analyses.training.retention.step_tables import half_of
 
 if TYPE_CHECKING:
     from analyses.measures.exposure_panel import ExposurePanel

@@ -18,7 +18,7 @@ from analyses.measures.exposure_decay import (
 from analyses.measures.exposure_effects import stratified
 from analyses.measures.statistics import difference
 from analyses.training.retention.constants import DOSES, FEW
-from analyses.training.retention.kept_steps import gain_of, half_of
+from analyses.training.retention.step_tables import gain_of, half_of
 
 if TYPE_CHECKING:
     from analyses.measures.exposure_panel import ExposurePanel
@@ -29,6 +29,9 @@ _LAST_READ = 0.1, 0.5
 """Of the training: texts whose last reading lies there are seen at short lags and at long ones, and
 were read by a model that had learned something.
 """
+
+_WIDEST = 1.0
+"""Of an interval; a lag at which less is known is left out."""
 
 
 def add_tables(result: Result, panel: ExposurePanel, params: Params) -> None:
@@ -72,6 +75,8 @@ def _retained(cells: pd.DataFrame, seed: int) -> tuple[pd.DataFrame, pd.DataFram
             share, (low, high) = retained(
                 at["gain"].to_numpy(), at["peak"].to_numpy(), at["item"].to_numpy(), seed=seed
             )
+            if not high - low <= _WIDEST:
+                continue
             count = at["item"].nunique()
             rows.append((name, float(at["lag"].mean()), share, low, high, count))
         own = [row for row in rows if row[0] == name and np.isfinite(row[2])]
@@ -89,20 +94,19 @@ def _retained(cells: pd.DataFrame, seed: int) -> tuple[pd.DataFrame, pd.DataFram
 
 
 def _survival(panel: ExposurePanel, params: Params) -> pd.DataFrame | None:
-    """Texts that were once recalled and are read no more: how many still are. By how often they
-    were read; p from dealing these groups again. None where too few were ever recalled.
+    """From the first kept step at which a text is recalled: how many still are, read again or not.
+    By how often they were read; p from dealing these groups again. None where too few ever are.
     """
     match, lasted, lost, repeats = panel.match(half_of(panel)), [], [], []
     for number, entry in enumerate(panel.entries):
-        if not entry.steps:
+        there = match[number] >= params.recalled
+        if not entry.steps or not there[:-1].any():
             continue
-        after = int(np.searchsorted(panel.steps, entry.steps[-1] + 1))
-        if after >= len(panel.steps) - 1 or match[number, after] < params.recalled:
-            continue
-        below = np.flatnonzero(match[number, after:] < params.recalled)
-        end = after + below[0] if len(below) else len(panel.steps) - 1
-        lasted.append(panel.steps[end] - panel.steps[after])
-        lost.append(bool(len(below)))
+        first = int(there.argmax())
+        gone_at = np.flatnonzero(~there[first:])
+        end = first + gone_at[0] if len(gone_at) else len(panel.steps) - 1
+        lasted.append(panel.steps[end] - panel.steps[first])
+        lost.append(bool(len(gone_at)))
         repeats.append(entry.repeats)
     if len(lasted) < FEW:
         return None

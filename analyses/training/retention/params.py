@@ -50,10 +50,17 @@ class Params(BaseModel, frozen=True, extra="forbid"):
     length: int = Field(24, ge=8, le=512, description="Part `few-shot`: tokens of each")
     batch: int = Field(4, ge=1, le=64, description="Part `few-shot`: texts read at once")
     rate: float = Field(
-        1e-4, gt=0, le=0.1, description="Part `few-shot`: AdamW's learning rate while studying"
+        0.0,
+        ge=0,
+        le=0.1,
+        description="Part `few-shot`: AdamW's learning rate while studying. 0: by the model's size,"
+        " 0.0003 at 135 million weights",
     )
     later_rate: float = Field(
-        1e-4, gt=0, le=0.1, description="Part `few-shot`: AdamW's learning rate afterwards"
+        0.0,
+        ge=0,
+        le=0.1,
+        description="Part `few-shot`: AdamW's learning rate afterwards. 0: a third of the former",
     )
     compared: int = Field(
         50,

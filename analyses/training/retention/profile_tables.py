@@ -15,7 +15,7 @@ from analyses.measures.exposure_effects import (
     placebo_coverage,
 )
 from analyses.training.retention.constants import DOSES
-from analyses.training.retention.kept_steps import gain_of
+from analyses.training.retention.step_tables import gain_of
 from workbench.errors import BadInput
 
 if TYPE_CHECKING:
@@ -70,8 +70,9 @@ def add_tables(result: Result, panel: ExposurePanel, params: Params) -> None:
                 "placebo_rounds": rounds,
             }
         )
-    result.tables["profiles"] = pd.concat(profiles, ignore_index=True)
-    result.tables["events"] = pd.concat(events, ignore_index=True)
+    for table, parts in (("profiles", profiles), ("events", events)):
+        whole = pd.concat(parts, ignore_index=True)
+        result.tables[table] = whole[["dose", *whole.columns.drop("dose")]]
     result.tables["bands"] = pd.DataFrame(bands)
 
 

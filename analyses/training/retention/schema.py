@@ -18,14 +18,15 @@ _RIGHT = C("right", "Whether they are the same.")
 
 READINGS = (
     "Recognition: of two texts, one that was read and one of its kind that never was, which has the"
-    " lower loss; chance is 50 %. Recall: greedy decoding behind the first half. “Read lately” are"
+    " lower loss; chance is 50 %. Recall: greedy decoding behind the first half. “Lately” are"
     " texts whose last reading lies in the last third of the training."
 )
 LEFT = (
     "Gain: how much likelier a text is than texts of its kind that were never read, beyond what it"
     " was at the first kept step. What is left is the mean gain over the mean gain right behind the"
-    " last reading, of texts last read in the first half of the training. The learning rate falls"
-    " along the training, so late updates take less."
+    " last reading, of texts last read between a tenth and half of the training; lags whose"
+    " interval is wider than 100 points are left out. The learning rate falls along the training,"
+    " so late updates take less."
 )
 PROFILES = (
     "Texts first read between two kept steps are a cohort. How far it went beyond the step before,"
@@ -125,7 +126,7 @@ SCHEMA = Schema(
             C("half_life", "Updates after which half is left, read off the points.",
               title="half-life"),
         ]),
-        TableSchema("survival", "Texts recalled right behind their last reading.", [
+        TableSchema("survival", "From the first kept step at which a text is recalled.", [
             C("group", "All, or by how often they were read."),
             C("updates", "Updates since then."),
             C("share", "Share still recalled (Kaplan and Meier 1958)."),

@@ -35,7 +35,7 @@ def read_early(run: Result) -> pd.DataFrame:
 def _of_timing(run: Result, timing: str) -> pd.DataFrame:
     table = run.tables["curves"]
     rows = table[(table["timing"] == timing) & (table["repeats"] >= 4)]
-    return rows.assign(read=[counted(int(n), "reading") for n in rows["repeats"]])
+    return rows.assign(read=[f"{n} times" for n in rows["repeats"]])
 
 
 def timing_bars(run: Result) -> pd.DataFrame | None:

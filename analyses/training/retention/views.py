@@ -16,8 +16,8 @@ from workbench.draw import colour
 from workbench.result import Result
 
 _DOSE_HUES = {
-    "recognized, read lately": colour.CONTEXT, "recognized, read long ago": "#8fc9c4",
-    "recalled, read lately": colour.MEMORY, "recalled, read long ago": "#e9c19a",
+    "recognized, lately": colour.CONTEXT, "recognized, long ago": "#8fc9c4",
+    "recalled, lately": colour.MEMORY, "recalled, long ago": "#e9c19a",
 }  # fmt: skip
 _VARIANTS = {RESET: colour.MEMORY, WARMED: colour.FUNCTION, KEPT: colour.CONTEXT}
 _LIVE = {"recalled": colour.MEMORY} | {
@@ -88,7 +88,7 @@ VIEWS = [
         v.finding("readings", "readings_long_ago"),
         v.chart("curves", sel.dose, "readings", "rate", "curve", interval=("low", "high"),
                 scale="doublings", percent=True, hues=_DOSE_HUES, xlabel="readings", height=360,
-                ylabel="pairs, texts (%)", level={"chance of recognition": 0.5},
+                ylabel="pairs, texts (%)", level={"chance": 0.5},
                 title="Recognition and recall at the last step, by readings"),
         v.says(schema.READINGS, small=True),
         v.row(
@@ -115,8 +115,8 @@ VIEWS = [
         ),
         v.says(schema.LEFT, small=True),
         _along("survival", "updates", "share", "group", percent=True, ylabel="texts (%)",
-               xlabel="updates since the last reading",
-               title="Texts still recalled, of those recalled at first"),
+               xlabel="updates since it was first recalled",
+               title="Texts still recalled, of those that ever were"),
         v.table("laws"), v.table("timing"), v.table("retained"),
     ]),
     v.View("One text", needs="said", otherwise="no kept steps were read", parts=[
@@ -168,7 +168,7 @@ VIEWS = [
         v.row(
             v.chart("curves", sel.recalled_live, "readings", "rate", "curve", percent=True,
                     interval=("low", "high"), hues=_LIVE, xlabel="readings", height=340,
-                    ylabel="pairs, texts (%)", level={"chance of recognition": 0.5},
+                    ylabel="pairs, texts (%)", level={"chance": 0.5},
                     title="Recognition and recall, reading by reading"),
             v.chart("curves", sel.few_later, "at", "match", "variant", scale="powers", height=340,
                     hues=_VARIANTS, order=sel.variants, xlabel="1 + updates on other text",
