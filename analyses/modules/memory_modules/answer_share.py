@@ -44,9 +44,9 @@ def without_parts(
     for site, kind in _SITES.items():
         for layer in model.sites.get(site) or ():
             if kind == MLP and layer in in_layer:
-                tried.append((f"memory, layer {layer}", "memory", layer, in_layer[layer]))
+                tried.append((f"the memory of layer {layer}", "memory", layer, in_layer[layer]))
             else:
-                tried.append((f"{kind}, layer {layer}", kind, layer, site))
+                tried.append((f"the {kind} of layer {layer}", kind, layer, site))
     found = []
     for number, (name, kind, layer, what) in enumerate(tried):
         progress(number / len(tried), f"Switching off {name}")

@@ -66,7 +66,7 @@ def _lost(result: Result) -> Measured:
     low, high = rates_apart(by_lot["recall"], by_lot["n"], own["recall"], n)
     return Measured(
         words, verdict_of([sign(low, high)]),
-        f"95 % of the difference: {100 * low:.0f} to {100 * high:.0f} points",
+        f"95 % of the difference: {100 * low:.0f} to {100 * high:.0f} points".replace("-", "−"),
     )  # fmt: skip
 
 
@@ -109,8 +109,9 @@ def _more_local(result: Result) -> Measured:
 
 
 def _used(result: Result) -> Measured:
-    finding = result.findings["usage"]
-    used = finding.values["used"]
+    used = result.findings["usage"].values["used"]
+    if result.findings["memory"].values["stand_in"]:
+        return Measured(f"{percent(used)} of the neurons", OPEN, "every neuron is read a little")
     verdict = REPLICATES if used >= _USED else FAILS
     return Measured(f"{percent(used)} of the slots", verdict, "counted over all facts asked")
 
@@ -127,7 +128,7 @@ def _moved(result: Result) -> Measured:
     low, high = rates_apart(at[SWAPPED], n, at[RANDOM_VALUES], n)
     return Measured(
         words, verdict_of([sign(low, high)]),
-        f"95 % of the difference: {100 * low:.0f} to {100 * high:.0f} points",
+        f"95 % of the difference: {100 * low:.0f} to {100 * high:.0f} points".replace("-", "−"),
     )  # fmt: skip
 
 
@@ -146,7 +147,9 @@ def _promoted(result: Result) -> Measured:
     words = f"median rank {own.median():.0f}, another fact's answer {other.median():.0f}"
     return Measured(
         words, verdict_of([sign(low, high)]),
-        f"ranked higher less often lower: {100 * low:.0f} to {100 * high:.0f} points",
+        f"95 % of how much oftener it is higher: {100 * low:.0f} to {100 * high:.0f} points".replace(
+            "-", "−"
+        ),
     )  # fmt: skip
 
 

@@ -166,7 +166,8 @@ def _slot_table(
             readers[slot] = readers.get(slot, 0) + 1
     promotes: dict[int, str] = {}
     if slot_values.has_values(memories):
-        promotes = dict(slot_values.lens(model, memories, sorted(readers)))
+        lens = slot_values.lens(model, memories, sorted(readers))
+        promotes = dict(zip(lens["slot"], lens["promotes"], strict=True))
     rows = [
         (n, rank, slot, memories.name(slot), size, promotes.get(slot, ""), readers[slot])
         for n, fact in pairs

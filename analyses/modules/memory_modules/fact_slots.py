@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
-from analyses.modules.memory_modules.constants import TOP
 from hooks.memory_modules import (
     MemoryPlace,
     MemoryReads,
@@ -159,7 +158,6 @@ def slots_of_facts(
     return [found[number] for number in range(len(rows))]
 
 
-def used_slots(facts: Sequence[FactSlots], memories: Memories) -> list[int]:
-    """Slots that some of these facts read; of neurons those among some fact's largest."""
-    most = TOP if memories.places[0].adapter.stand_in else None
+def used_slots(facts: Sequence[FactSlots], most: int | None = None) -> list[int]:
+    """Slots that some of these facts read, or have among so many most read."""
     return sorted({slot for fact in facts for slot in fact.order[:most]})

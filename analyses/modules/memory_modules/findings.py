@@ -48,7 +48,11 @@ def add_memory(result: Result, memories: Memories, questions: Questions, name: s
     known = f" It answers {len(questions.known)} of {counted(questions.asked, 'fact')} asked"
     if questions.never is not None:
         known += f", and {percent(questions.never)} of those that it never read"
-    values = {"slots": float(memories.total), "known": float(len(questions.known))}
+    values = {
+        "slots": float(memories.total),
+        "known": float(len(questions.known)),
+        "stand_in": float(memories.stand_in),
+    }
     result.add(Finding("memory", values, f"{what}{known}.", unit="slots, facts"))
 
 
@@ -160,16 +164,19 @@ def add_usage(result: Result, memories: Memories, facts: int) -> None:
     """How many slots are read."""
     table = result.tables["usage"]
     used, dead = int(table["used"].sum()), int(table["dead"].sum())
-    unit = "neurons" if memories.stand_in else "slots"
     each = float(table["slots_per_fact"].iloc[0])
     serves = float((table["facts_per_slot"] * table["used"]).sum() / max(1, used))
-    reads = f"a fact reads {_number(each)} {unit} at the last token of its prompt"
-    if memories.stand_in:
-        reads = f"the {TOP} largest at the last token of a prompt count as read"
     says = (
-        f"Over {counted(facts, 'fact')} {used:,} of {used + dead:,} {unit} are read and {dead:,}"
-        f" are dead; {reads}, and one that is used serves {serves:.1f} facts."
+        f"Over {counted(facts, 'fact')} {used:,} of {used + dead:,} slots are read and {dead:,}"
+        f" are dead; a fact reads {_number(each)} slots at the last token of its prompt, and one"
+        f" that is used serves {serves:.1f} facts."
     )
+    if memories.stand_in:
+        says = (
+            f"Over {counted(facts, 'fact')} {used:,} of {used + dead:,} neurons are ever among the"
+            f" {TOP} that write most at the last token of a prompt; one of them is for"
+            f" {serves:.1f} facts."
+        )
     values = {"used": used / (used + dead), "dead": float(dead), "per_slot": serves}
     result.add(Finding("usage", values, says, unit="share of slots"))
 
@@ -235,14 +242,14 @@ def add_share(result: Result, memories: Memories) -> None:
         worst = table.loc[table["recall"].idxmin()]
         says = (
             "Of all parts the answers need"
-            f" the {worst['part']} most: without it {percent(worst['recall'])} of"
+            f" {worst['part']} most: without it {percent(worst['recall'])} of"
             f" {counted(int(worst['n']), 'fact')} are answered."
         )
         result.add(Finding("share", float(worst["recall"]), says, unit="recall"))
         return
     first = mine.iloc[0]
     says = (
-        f"Without {first['part'].replace('memory, layer', 'the memory of layer')}"
+        f"Without {first['part']}"
         f" {percent(first['recall'])} of {counted(int(first['n']), 'fact')} are answered"
         f" (95 %: {percent(first['low'])} to {percent(first['high'])})."
     )

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from analyses.measures.statistics import mean_interval, wilson
-from analyses.modules.memory_modules.constants import OTHERS, OWN, RANDOM
+from analyses.modules.memory_modules.constants import OTHERS, OWN, RANDOM, TOP
 from analyses.modules.memory_modules.fact_slots import FactSlots, Memories, used_slots
 from analyses.modules.memory_modules.questions import MemoryQuestion, says
 from hooks.memory_modules import all_masked
@@ -40,19 +40,22 @@ def recall_by_slots(
     import pandas as pd
 
     lot = random.Random(seed)
-    used = used_slots(facts, memories)
+    used = used_slots(facts)
     rows = []
     for number, fact in enumerate(facts):
         progress(number / len(facts), f"Masking slots: fact {number + 1} of {len(facts)}")
         rest = [each for each in others if each is not fact.question]
-        mine = set(fact.order if not memories.stand_in else fact.order[: max(levels)])
-        free = [slot for slot in used if slot not in mine]
         answers = [fact.question, *rest]
         for level in levels_for(facts, levels):
             top = fact.top(level)
             right = _right(model, memories, answers, top)
-            by_lot = lot.sample(free, min(len(top), len(free)))
-            alone = _right(model, memories, [fact.question], by_lot) if by_lot else [np.nan]
+            # Of neurons, which all are read, those that write as much in other facts.
+            near = used_slots(facts, max(level, TOP)) if memories.stand_in else used
+            mine = set(top if memories.stand_in else fact.order)
+            free = [slot for slot in near if slot not in mine]
+            alone = [np.nan]  # there are not so many
+            if len(free) >= len(top):
+                alone = _right(model, memories, [fact.question], lot.sample(free, len(top)))
             rows.append((number, level, len(top), right[0], float(np.mean(right[1:])), alone[0]))
     columns = ["fact", "slots", "masked", "own", "others", "random"]
     return pd.DataFrame(rows, columns=columns)

@@ -111,7 +111,7 @@ def swaps(
     """
     import pandas as pd
 
-    lot, used, rows = random.Random(seed), used_slots(facts, memories), []
+    lot, used, rows = random.Random(seed), used_slots(facts, TOP), []
     for number, fact in enumerate(facts):
         progress(number / len(facts), f"Swapping values: fact {number + 1} of {len(facts)}")
         other = _partner(facts, number)

@@ -38,7 +38,7 @@ def _slots(run: Result, pick: v.Pick) -> list[v.Item]:
 def _curve(table: str, title: str) -> v.ViewPart:
     return v.chart(
         "curves", table, "slots", "recall", "what", interval=("low", "high"), percent=True,
-        hues=_HUES, order=ARMS, scale="powers", xlabel=_MASKED, ylabel="facts answered (%)",
+        hues=_HUES, order=ARMS, scale="doublings", xlabel=_MASKED, ylabel="facts answered (%)",
         height=380, title=title,
     )  # fmt: skip
 
@@ -49,14 +49,14 @@ VIEWS = [
         v.finding("memory", "facts"),
         v.says(schema.MASKING),
         _curve("curve", "What is still answered"),
-        v.knob("prompt", "Fact", sel.facts, width=420),
+        v.knob("prompt", "Fact", sel.facts, width=320),
         v.on("prompt", _slots),
         v.table("facts", "All facts", picks="prompt", by="fact"),
         v.table("curve"),
     ]),
     v.View("Raster", needs="reads", parts=[
         v.finding("memory", "written"),
-        v.row(v.knob("text", "Text", sel.texts, width=420),
+        v.row(v.knob("text", "Text", sel.texts, width=320),
               v.knob("memory", "Memory", sel.memories)),
         v.on(["text", "memory"], _raster),
         v.says("Ink is a read: the darker, the more of the slot's value comes in. A ring is a"
