@@ -22,6 +22,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from analyses.training.forgetting.card_cells import card
 from analyses.training.forgetting.constants import NAME
 from analyses.training.forgetting.params import Params
 from analyses.training.forgetting.parts import PARTS, PRESETS
@@ -42,6 +43,7 @@ __all__ = [
     "TITLE",
     "VIEWS",
     "Params",
+    "card",
     "cost",
     "gives",
     "name",

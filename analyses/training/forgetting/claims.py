@@ -17,6 +17,7 @@ from analyses.claims import (
 from analyses.measures.forgetting_law import LINE
 from analyses.measures.statistics import sign
 from analyses.training.forgetting import constants as c
+from analyses.training.forgetting.minus_signs import plain_minus
 from workbench.wording import percent
 
 if TYPE_CHECKING:
@@ -48,7 +49,7 @@ def _line(result: Result) -> Measured:
     measured += f" {values['held_out']:.2f}"
     told = [values["r2"] >= _ONE_LINE, values["held_out"] >= _ONE_LINE]
     spread = f"slopes by rank {own['slope'].min():.3f} to {own['slope'].max():.3f}"
-    return Measured(measured.replace("-", "−"), verdict_of(told), spread.replace("-", "−"))
+    return Measured(plain_minus(measured), verdict_of(told), plain_minus(spread))
 
 
 def _power(result: Result) -> Measured:
@@ -58,7 +59,7 @@ def _power(result: Result) -> Measured:
         return Measured("not fitted", OPEN, "two ranks or more, and enough steps, are needed")
     measured = f"held-out R² {power:.2f}, linear in steps {rivals[0]:.2f}, |ΔW|² {rivals[1]:.2f}"
     told = verdict_of([power > max(rivals), power >= _ONE_LINE])
-    return Measured(measured.replace("-", "−"), told, "one rank left out at a time")
+    return Measured(plain_minus(measured), told, "one rank left out at a time")
 
 
 def _half(result: Result) -> Measured:
@@ -71,7 +72,7 @@ def _half(result: Result) -> Measured:
     )
     spread = f"draws: {percent(values['random_low'])} to {percent(values['random_high'])}"
     told = sign(values["random_low"], values["random_high"], at=values["shrunk"])
-    return Measured(measured.replace("-", "−"), verdict_of([told]), spread.replace("-", "−"))
+    return Measured(plain_minus(measured), verdict_of([told]), plain_minus(spread))
 
 
 def _valley(result: Result) -> Measured:
@@ -118,7 +119,7 @@ def _interval(row: object) -> str:
     if kept != kept:
         return "the test says nothing here"
     said = f"kept share {percent(kept)}, 95 % over facts: {percent(low)} to {percent(high)}"
-    return said.replace("-", "−")
+    return plain_minus(said)
 
 
 def _early_drop(result: Result) -> Measured:

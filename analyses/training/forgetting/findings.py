@@ -21,6 +21,7 @@ from analyses.measures.forgetting_verdict import (
 from analyses.measures.statistics import paired_gain, wilson_of
 from analyses.training.forgetting import constants as c
 from analyses.training.forgetting.further import barrier
+from analyses.training.forgetting.minus_signs import plain_minus
 from workbench.result import Finding
 from workbench.wording import counted, percent
 
@@ -40,11 +41,6 @@ _SAYS = {
     PARTLY: "The facts are partly lost",
     OPEN: "Whether the facts are lost or only misplaced cannot be told",
 }
-
-
-def plain_minus(text: str) -> str:
-    """With minus signs where numbers have hyphens in front."""
-    return text.replace(" -", " −").replace("(-", "(−")
 
 
 def asked_table(facts: Sequence[AskedFact]) -> pd.DataFrame:

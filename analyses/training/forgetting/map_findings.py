@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from analyses.training.forgetting import constants as c
-from analyses.training.forgetting.findings import plain_minus
 from analyses.training.forgetting.fine_tuning import fine_tune
+from analyses.training.forgetting.minus_signs import plain_minus
 from analyses.training.forgetting.reset_map import ResetMap, best_window, effects, in_words
 from analyses.training.forgetting.task_texts import shuffled
 from hooks.mixed_weights import OUTSIDE

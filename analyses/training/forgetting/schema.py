@@ -31,8 +31,8 @@ LAW = (
     " ranks means that a smaller rank or fewer steps only move along it."
 )
 MAP = (
-    "Each cell: the fine-tuned model with this one module as it was before. Darker: more of the"
-    " forgetting on neutral text is gone. Effects of modules do not add up."
+    "The fine-tuned model with one module as it was before: how much of the forgetting on neutral"
+    " text is gone, and what of the new task is gone with it. Effects of modules do not add up."
 )
 TESTS = (
     "The same facts, asked in five ways before and after. The floor is what a way gives without the"

@@ -7,26 +7,23 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from analyses.measures.forgetting_law import LINE
+from analyses.measures.statistics import mean_interval
 from analyses.training.forgetting import constants as c
+from analyses.training.forgetting.minus_signs import plain_minus
 from workbench.wording import percent, quoted
 
 if TYPE_CHECKING:
     import pandas as pd
+    import xarray as xr
 
     from workbench.result import Result
     from workbench.views import Pick
 
-_OUTSIDE = "no layer"
-
-
-def modules(run: Result) -> dict[str, str]:
-    """The modules of the map by what people call them, most recovery first."""
-    rows = run.tables["reset"].sort_values("recovery", ascending=False)
-    return {_module(int(r.layer), str(r.part)): f"{r.layer} {r.part}" for r in rows.itertuples()}
-
-
-def _module(layer: int, part: str) -> str:
-    return part if layer < 0 else f"layer {layer}, {part}"
+MEASURES = {
+    "forgetting that is gone": "recovery",
+    "old answers that are back": "facts",
+    "of the new task that is gone": "cost",
+}
 
 
 def parts(run: Result) -> list[str]:
@@ -39,48 +36,68 @@ def map_lines(run: Result) -> pd.DataFrame:
     """The map as curves: a row per layer and part, in percent."""
     table = run.tables["reset"]
     rows = table[table["layer"] >= 0]
-    return rows.assign(**{name: 100 * rows[name] for name in ("recovery", "cost", "facts")})
+    return rows.assign(**{name: 100 * rows[name] for name in MEASURES.values()})
 
 
-def top_modules(run: Result) -> pd.DataFrame:
-    """The twelve modules that bring back most, with what each costs, in percent."""
-    rows = run.tables["reset"].nlargest(12, "recovery")
-    names = [_module(int(r.layer), str(r.part)) for r in rows.itertuples()]
-    return rows.assign(module=names)
+def cells(run: Result, measure: str) -> xr.DataArray:
+    """The map in percent, (layer, pos): a place for each part."""
+    import xarray as xr
+
+    rows = map_lines(run)
+    table = rows.pivot(index="layer", columns="part", values=measure)[parts(run)]
+    return xr.DataArray(
+        table.to_numpy(float),
+        dims=("layer", "pos"),
+        coords={"layer": [int(n) for n in table.index], "pos": range(len(table.columns))},
+    )
 
 
-def chosen(run: Result, pick: Pick) -> tuple[int, str]:
-    """The chosen module."""
-    layer, _, part = str(pick["module"]).partition(" ")
-    return int(layer), part
+def layer(run: Result, pick: Pick) -> int:
+    """The chosen layer; that of the module that brings back most."""
+    wanted = pick.selection.layer
+    table = map_lines(run)
+    if wanted is not None and wanted in set(table["layer"]):
+        return wanted
+    return int(table.loc[table["recovery"].idxmax(), "layer"])
+
+
+def pos(run: Result, pick: Pick) -> int:
+    """The chosen part; the one that brings back most in the layer."""
+    wanted, names = pick.selection.pos, parts(run)
+    if wanted is not None and 0 <= wanted < len(names):
+        return wanted
+    table = map_lines(run)
+    own = table[table["layer"] == layer(run, pick)]
+    return names.index(str(own.loc[own["recovery"].idxmax(), "part"]))
 
 
 def in_words(run: Result, pick: Pick) -> str:
     """The numbers of the chosen module."""
-    layer, part = chosen(run, pick)
-    table = run.tables["reset"]
-    row = table[(table["layer"] == layer) & (table["part"] == part)].iloc[0]
+    part, table = parts(run)[pick.pos], run.tables["reset"]
+    rows = table[(table["layer"] == pick.layer) & (table["part"] == part)]
+    if rows.empty:
+        return f"The {part} of layer {pick.layer} was not changed by fine-tuning."
+    row = rows.iloc[0]
     said = (
-        f"{_module(layer, part).capitalize()} as it was before: {percent(row['recovery'])} of the"
+        f"Layer {pick.layer}, {part}, as it was before: {percent(row['recovery'])} of the"
         f" forgetting is gone, {percent(row['facts'])} of what the old answers lost is back,"
         f" {percent(row['cost'])} of the new task's gain is gone. Its weights had moved by"
         f" {percent(row['relative'])} of their size."
     )
-    return said.replace("-", "−")
+    return plain_minus(said)
 
 
 def answers(run: Result, pick: Pick) -> pd.DataFrame:
-    """Each fact before, after, and with the chosen module as it was; those that change first."""
-    layer, part = chosen(run, pick)
+    """Each fact before, after, and with the chosen module as it was; those that gain most first."""
     table, asked = run.tables["answers"], run.tables["asked"].set_index("fact")
     columns = {}
     for name, (at, which) in {
         "before": (-2, c.BASE),
         "after": (-2, c.TUNED),
-        "put back": (layer, part),
+        "put back": (pick.layer, parts(run)[pick.pos]),
     }.items():
         rows = table[(table["layer"] == at) & (table["part"] == which)].set_index("fact")
-        columns[name] = [quoted(str(each)) for each in rows["says"]]
+        columns[name] = rows["says"].map(lambda said: quoted(str(said)))
         columns[f"{name} ln p"] = rows["log_p"].round(2)
     found = asked.assign(**columns)
     found["gain"] = found["put back ln p"] - found["after ln p"]
@@ -122,9 +139,15 @@ def cost_bars(run: Result) -> pd.DataFrame:
 
 
 def halves(run: Result) -> pd.DataFrame:
-    """What each draw brings back, in percent."""
-    table = run.tables["halves"]
-    return table.assign(recovery=100 * table["recovery"])
+    """Mean of the random halves with its interval over draws, and the update halved, in percent."""
+    import pandas as pd
+
+    table, rows = run.tables["halves"], []
+    for name, measure in MEASURES.items():
+        for kind, each in table.groupby("kind", sort=False):
+            value, (low, high) = mean_interval(100 * each[measure].to_numpy(float))
+            rows.append((kind, name, value, low, high, len(each)))
+    return pd.DataFrame(rows, columns=["kind", "what", "mean", "low", "high", "n"])
 
 
 def cumulative(run: Result) -> pd.DataFrame:
@@ -138,11 +161,6 @@ def mirror(run: Result) -> pd.DataFrame:
     table = run.tables["mirror"]
     rows = table[table["layer"] >= 0]
     return rows.assign(alone=100 * (1 - rows["recovery"]))
-
-
-def tests(run: Result) -> pd.DataFrame:
-    """Rates for bars."""
-    return run.tables["tests"]
 
 
 def path(run: Result) -> pd.DataFrame:

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from analyses.training.forgetting import constants as c
-from analyses.training.forgetting.findings import plain_minus
 from analyses.training.forgetting.first_steps import early_share
 from analyses.training.forgetting.law import law_points, line_of
+from analyses.training.forgetting.minus_signs import plain_minus
 from analyses.training.forgetting.remedies import PLAIN
 from workbench.result import Finding
 from workbench.wording import percent

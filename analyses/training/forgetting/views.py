@@ -25,15 +25,21 @@ _PATH = {
 }
 
 
+def _grid(run: Result, pick: v.Pick) -> v.Clicks:
+    names = sel.parts(run)
+    said = next(words for words, name in sel.MEASURES.items() if name == pick["measure"])
+    table = draw.effect_table(
+        sel.cells(run, pick["measure"]), names, (pick.layer, pick.pos), signed=True,
+        caption=f"One module as it was before: {said}", unit="%",
+    )  # fmt: skip
+    return v.Clicks(table, len(names))
+
+
 def _module(run: Result, pick: v.Pick) -> list[v.Item]:
     return [
         draw.paragraph(sel.in_words(run, pick)),
         v.Table(sel.answers(run, pick), "What is said: before, after, and with it put back"),
     ]
-
-
-def _first_module(run: Result, pick: v.Pick) -> str:
-    return next(iter(sel.modules(run).values()))
 
 
 ANSWER = v.Answer(("cost", "where", "verdict"), picture=("Reset map", 0), beside=("halving", "law"))
@@ -59,7 +65,7 @@ VIEWS = [
                 ylabel="forgetting on neutral text (nats)", title="Forgetting against learning"),
         v.table("fits", "Forms of the law"),
     ]),
-    v.View("Reset map", needs="reset", first={"module": _first_module}, parts=[
+    v.View("Reset map", needs="reset", first={"layer": sel.layer, "pos": sel.pos}, parts=[
         v.finding("where", "halving"),
         v.says(schema.MAP),
         v.row(
@@ -69,10 +75,12 @@ VIEWS = [
                     ylabel="of the new task's gain (%)", title="What of the new task it costs"),
             widths=(420, 420),
         ),
-        v.knob("module", "Module", sel.modules, width=320),
-        v.on("module", _module),
-        v.chart("dots", sel.halves, "recovery", "kind", title="Half of everything put back",
-                xlabel="of the forgetting (%)"),
+        v.says("Click a cell: what this module brings back."),
+        v.knob("measure", "Shown", lambda run: sel.MEASURES, width=320),
+        v.row(v.on(["measure", "layer", "pos"], _grid), v.on(["layer", "pos"], _module),
+              widths=(380, 460)),
+        v.chart("intervals", sel.halves, "kind", "what", title="Half of everything put back",
+                unit="% (with the 95 % interval over draws)"),
         v.table("reset", "All modules, most first", order=["-recovery"]),
     ]),
     v.View("Mirror", needs="cumulative", parts=[
