@@ -163,6 +163,17 @@ def mirror(run: Result) -> pd.DataFrame:
     return rows.assign(alone=100 * (1 - rows["recovery"]))
 
 
+def remedies(run: Result) -> pd.DataFrame:
+    """How far each method ends below the line, with the interval of its own forgetting."""
+    table = run.tables["remedies"]
+    return table.assign(
+        mean=table["below"],
+        low=table["below"] - (table["high"] - table["kl"]),
+        high=table["below"] + (table["kl"] - table["low"]),
+        what="95 % over rows of text",
+    )
+
+
 def path(run: Result) -> pd.DataFrame:
     """Losses in nats, facts in percent."""
     table = run.tables["path"]

@@ -35,11 +35,12 @@ def _grid(run: Result, pick: v.Pick) -> v.Clicks:
     return v.Clicks(table, len(names))
 
 
-def _module(run: Result, pick: v.Pick) -> list[v.Item]:
-    return [
-        draw.paragraph(sel.in_words(run, pick)),
-        v.Table(sel.answers(run, pick), "What is said: before, after, and with it put back"),
-    ]
+def _module(run: Result, pick: v.Pick) -> v.Item:
+    return draw.paragraph(sel.in_words(run, pick))
+
+
+def _said(run: Result, pick: v.Pick) -> v.Item:
+    return v.Table(sel.answers(run, pick), "What is said: before, after, and with it put back")
 
 
 ANSWER = v.Answer(("cost", "where", "verdict"), picture=("Reset map", 0), beside=("halving", "law"))
@@ -77,8 +78,9 @@ VIEWS = [
         ),
         v.says("Click a cell: what this module brings back."),
         v.knob("measure", "Shown", lambda run: sel.MEASURES, width=320),
-        v.row(v.on(["measure", "layer", "pos"], _grid), v.on(["layer", "pos"], _module),
-              widths=(380, 460)),
+        v.row(v.on(["measure", "layer", "pos"], _grid),
+              v.on(["layer", "pos"], _module), widths=(420, 420)),
+        v.on(["layer", "pos"], _said),
         v.chart("intervals", sel.halves, "kind", "what", title="Half of everything put back",
                 unit="% (with the 95 % interval over draws)"),
         v.table("reset", "All modules, most first", order=["-recovery"]),
@@ -144,8 +146,9 @@ VIEWS = [
     v.View("Remedies", needs="remedies", parts=[
         v.finding("remedies"),
         v.says(schema.REMEDIES),
-        v.chart("labelled_bars", "remedies", "method", "below", said="{:+.3f}",
-                title="Nats of forgetting below the line (negative: above)"),
+        v.chart("intervals", sel.remedies, "method", "what",
+                title="How far each method ends below the line of plain fine-tuning",
+                unit="nats per token; right of 0 is better"),
         v.table("remedies", "All methods", order=["-below"]),
     ]),
     v.View("Format", needs="format", parts=[
