@@ -22,7 +22,7 @@ class Params(BaseModel, frozen=True, extra="forbid"):
         description="Capabilities that come with the workbench, with commas between them; empty:"
         " those of your file alone",
         max_length=400,
-        json_schema_extra={"essential": True},
+        json_schema_extra={"essential": True, "in_title": {"": "own capabilities only"}},
     )
     path: TextPath | None = Field(
         None,

@@ -10,6 +10,7 @@ from analyses.modules.ffn_map import selections as sel
 from analyses.modules.ffn_map.constants import neuron_name
 from workbench import draw
 from workbench import views as v
+from workbench.draw import colour
 
 if TYPE_CHECKING:
     from workbench.result import Result
@@ -18,6 +19,7 @@ _MASKED = {"smallest": "smallest masked", "random": "random ones masked"}
 _CLICK = "Circles are neurons that were looked at alone. Click a neuron for its card."
 _NOT_RUN = "this part was not asked for"
 _NO_MATRIX = f"{_NOT_RUN}, or no neuron tells a capability better than chance"
+_MASKED_HUES = {"smallest": colour.MEMORY, "random": colour.OTHER}
 _CONTEXTS = {
     "before": ("before it", "What stands before the token."),
     "token": ("token", "Where the neuron is this active."),
@@ -115,7 +117,7 @@ VIEWS = [
         v.finding("sparsity"),
         v.says(schema.SPARSITY),
         v.chart("curves", "sparsity", "share", "rise", "masked", per="capability", abreast=2,
-                names=_MASKED, interval=("low", "high"), xlabel="share masked",
+                names=_MASKED, hues=_MASKED_HUES, interval=("low", "high"), xlabel="share masked",
                 ylabel="rise (nats per token)", title="{}"),
         v.table("sparsity"),
     ]),
