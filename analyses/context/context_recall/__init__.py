@@ -21,6 +21,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from analyses.context.context_recall.card_cells import card
 from analyses.context.context_recall.constants import NAME
 from analyses.context.context_recall.params import Params
 from analyses.context.context_recall.parts import PARTS, PRESETS
@@ -42,6 +43,7 @@ __all__ = [
     "SCHEMA",
     "VIEWS",
     "Params",
+    "card",
     "cost",
     "gives",
     "name",

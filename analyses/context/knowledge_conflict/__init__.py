@@ -28,6 +28,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from analyses.context.knowledge_conflict.card_cells import card
 from analyses.context.knowledge_conflict.constants import NAME
 from analyses.context.knowledge_conflict.dial import dial as controls
 from analyses.context.knowledge_conflict.dial import playground
@@ -51,6 +52,7 @@ __all__ = [
     "SCHEMA",
     "VIEWS",
     "Params",
+    "card",
     "controls",
     "cost",
     "gives",

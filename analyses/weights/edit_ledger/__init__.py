@@ -26,6 +26,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from analyses.weights.edit_ledger.card_cells import card
 from analyses.weights.edit_ledger.constants import NAME
 from analyses.weights.edit_ledger.params import Params
 from analyses.weights.edit_ledger.parts import PARTS, PRESETS
@@ -49,6 +50,7 @@ __all__ = [
     "SCHEMA",
     "VIEWS",
     "Params",
+    "card",
     "changes",
     "controls",
     "cost",

@@ -27,6 +27,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from analyses.measures import text_source
+from analyses.weights.extraction.card_cells import card
 from analyses.weights.extraction.constants import NAME
 from analyses.weights.extraction.params import Params
 from analyses.weights.extraction.parts import PARTS, PRESETS
@@ -48,6 +49,7 @@ __all__ = [
     "SCHEMA",
     "VIEWS",
     "Params",
+    "card",
     "cost",
     "gives",
     "name",

@@ -28,6 +28,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from analyses.measures import text_source
+from analyses.weights.paragraph_memorization.card_cells import card
 from analyses.weights.paragraph_memorization.constants import NAME
 from analyses.weights.paragraph_memorization.params import Params
 from analyses.weights.paragraph_memorization.parts import PARTS, PRESETS
@@ -52,6 +53,7 @@ __all__ = [
     "SCHEMA",
     "VIEWS",
     "Params",
+    "card",
     "changes",
     "controls",
     "cost",

@@ -31,6 +31,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from analyses.weights.unlearning_audit.card_cells import card
 from analyses.weights.unlearning_audit.constants import NAME
 from analyses.weights.unlearning_audit.params import Params
 from analyses.weights.unlearning_audit.parts import PARTS, PRESETS
@@ -51,6 +52,7 @@ __all__ = [
     "SCHEMA",
     "VIEWS",
     "Params",
+    "card",
     "changes",
     "controls",
     "cost",

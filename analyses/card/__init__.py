@@ -1,0 +1,1 @@
+"""What is known of one model, all of it together."""

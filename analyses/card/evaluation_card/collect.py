@@ -1,0 +1,63 @@
+"""Cells for the card, out of finished runs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from workbench import registry, runs
+from workbench.errors import NotFound, WorkbenchError
+from workbench.evaluation_card import CardCell
+
+
+@dataclass(frozen=True)
+class FoundCell:
+    """A cell, and the run that says it.
+
+    Attributes:
+        run: its id; made: when, as ISO 8601.
+    """
+
+    cell: CardCell
+    analysis: str
+    run: str
+    made: str
+
+
+def cells_of(weight_hash: str, folder: str) -> dict[tuple[str, str], FoundCell]:
+    """The newest whole run of each analysis that says something, by row and analysis; only of
+    these very weights.
+
+    A run that cannot be read, or whose analysis is not installed, is passed by: pages of runs say
+    what is wrong with it.
+
+    Raises:
+        NotFound: there is no such folder.
+    """
+    root = Path(folder).expanduser() if folder else None
+    if root is not None and not root.is_dir():
+        raise NotFound(
+            f"There is no folder {folder!r}.", "a folder of finished runs", "Check its name."
+        )
+    found: dict[tuple[str, str], FoundCell] = {}
+    for entry in sorted(_entries(root), key=lambda entry: entry.started):
+        try:
+            result = runs.open_run(entry.path)
+        except WorkbenchError:  # deleted or damaged since it was listed
+            continue
+        if result.provenance.model.get("weight_hash") != weight_hash:
+            continue
+        for cell in registry.get(entry.analysis).card(result):
+            found[cell.row, entry.analysis] = FoundCell(
+                cell, entry.analysis, entry.id, entry.started
+            )
+    return found
+
+
+def _entries(root: Path | None) -> Iterator[runs.RunEntry]:
+    able = {each.name for each in registry.all_analyses()[0] if hasattr(each.module, "card")}
+    listed = runs.with_runs_of_grids(runs.listing(root, samples=root is None))
+    for entry in listed:
+        if not entry.problem and not entry.partial and entry.analysis in able:
+            yield entry
