@@ -63,7 +63,7 @@ class AnswerScores:
     first: Int[np.ndarray, " fact"]
 
 
-def as_asked(
+def fact_prompts(
     model: InstrumentedModel, relation: Relation, facts: Sequence[Fact], shots: Sequence[Fact] = ()
 ) -> list[AskedFact]:
     """Facts in their relation's closed-book wording.

@@ -73,7 +73,7 @@ class KeptShare:
         return True if self.low > HALF else False if self.high < HALF else None
 
 
-def kept_share(test: RetentionTest, seed: int = 0) -> KeptShare:
+def retained_share(test: RetentionTest, seed: int = 0) -> KeptShare:
     """(after - floor) / (before - floor)."""
     if not len(test.before) or not len(test.floor):
         return KeptShare(np.nan, np.nan, np.nan)

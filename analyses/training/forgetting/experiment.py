@@ -111,7 +111,7 @@ def _reset_map(one: _Run, progress: Progress) -> None:
     ends = [pd.DataFrame(each) for each in one.map.ends_said()]
     one.result.tables["reset"] = table
     one.result.tables["answers"] = pd.concat([*ends, said], ignore_index=True)
-    one.result.tables["asked"] = findings.asked_table(one.materials.facts.some(params.map_facts))
+    one.result.tables["asked"] = findings.fact_table(one.materials.facts.some(params.map_facts))
     halves = one.map.halves(params.halves, params.seed, progress.subprogress(0.8, 0.95))
     one.result.tables["halves"] = halves
     map_findings.add_map(one.result, one.map, params.seed)

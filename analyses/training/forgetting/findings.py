@@ -15,7 +15,7 @@ from analyses.measures.forgetting_verdict import (
     OPEN,
     PARTLY,
     has_fallen,
-    kept_share,
+    retained_share,
     verdict,
 )
 from analyses.measures.statistics import paired_gain, wilson_of
@@ -43,7 +43,7 @@ _SAYS = {
 }
 
 
-def asked_table(facts: Sequence[AskedFact]) -> pd.DataFrame:
+def fact_table(facts: Sequence[AskedFact]) -> pd.DataFrame:
     """A row per fact: `fact`, `relation`, `prompt`, `answer`."""
     import pandas as pd
 
@@ -162,7 +162,7 @@ def add_tests(result: Result, found: RetentionResults, facts: OldFacts, seed: in
     free = found.tests[c.FREE]
     fell = has_fallen(free.before, free.after, seed)
     for name, test in found.tests.items():
-        kept = kept_share(test, seed)
+        kept = retained_share(test, seed)
         if name != c.FREE:
             shares[name] = kept
         rows.append(
@@ -184,7 +184,7 @@ def _word(holds: bool | None) -> str:
 def _items(found: RetentionResults, facts: OldFacts) -> pd.DataFrame:
     import pandas as pd
 
-    table = asked_table(facts.facts).assign(before=found.before, after=found.after)
+    table = fact_table(facts.facts).assign(before=found.before, after=found.after)
     for name, test in found.tests.items():
         table[name] = test.after > 0.5
     return pd.DataFrame(table)

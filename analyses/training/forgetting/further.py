@@ -11,7 +11,7 @@ import workbench as wb
 from analyses.measures.forgetting_answers import AskedFact
 from analyses.measures.forgetting_cka import linear_cka
 from analyses.training.forgetting import constants as c
-from analyses.training.forgetting.yardstick import Yardstick
+from analyses.training.forgetting.yardstick import MixtureYardstick
 from hooks.mixed_weights import WeightPair, replaced
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 def path(
-    model: InstrumentedModel, pair: WeightPair, yardstick: Yardstick, progress: Progress
+    model: InstrumentedModel, pair: WeightPair, yardstick: MixtureYardstick, progress: Progress
 ) -> pd.DataFrame:
     """A row per share of the update: `share`, `kl`, `neutral`, `task` (nats), `log_p`, `right`."""
     import pandas as pd

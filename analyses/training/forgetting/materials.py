@@ -20,7 +20,7 @@ from analyses.training.forgetting.task_texts import (
     row_set,
     task_text,
 )
-from analyses.training.forgetting.yardstick import Yardstick
+from analyses.training.forgetting.yardstick import MixtureYardstick
 from hooks.mixed_weights import WeightPair, replaced
 from workbench.errors import Unfit
 
@@ -49,9 +49,9 @@ class Materials:
     points: pd.DataFrame
     runs: dict[int, FineTuned]
 
-    def yardstick(self, model: InstrumentedModel, params: Params) -> Yardstick:
+    def yardstick(self, model: InstrumentedModel, params: Params) -> MixtureYardstick:
         """What every entry of a map is measured with."""
-        return Yardstick.of(
+        return MixtureYardstick.of(
             model, self.bases[c.NEUTRAL], self.bases[c.TASK], self.facts.some(params.map_facts),
             params.map_rows,
         )  # fmt: skip

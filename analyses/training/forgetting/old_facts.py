@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from analyses.measures.closed_book import closed_book
-from analyses.measures.forgetting_answers import AskedFact, answer_scores, as_asked
+from analyses.measures.forgetting_answers import AskedFact, answer_scores, fact_prompts
 from analyses.training.forgetting.params import relations_of
 from workbench.errors import BadInput
 from workbench.facts import Fact, Relation
@@ -81,9 +81,9 @@ def old_facts(model: InstrumentedModel, params: Params, progress: Progress) -> O
         front, tested = known[: params.shots], known[params.shots :]
         if len(tested) < 2:  # few are known: none can be spared
             front, tested = [], known
-        plain += as_asked(model, relation, tested)
-        shots += as_asked(model, relation, tested, front)
-        unknown += as_asked(model, relation, other[: len(tested)])
+        plain += fact_prompts(model, relation, tested)
+        shots += fact_prompts(model, relation, tested, front)
+        unknown += fact_prompts(model, relation, other[: len(tested)])
     if len(plain) < 2:
         names = ", ".join(relation.name for relation in relations)
         raise BadInput(
@@ -110,7 +110,7 @@ def _known(
         batch = rows[done : done + _ROUND * (most - len(known))]
         done += len(batch)
         found = closed_book(model, replace(relation, facts=tuple(batch)), progress)
-        said = answer_scores(model, as_asked(model, relation, batch)).said
+        said = answer_scores(model, fact_prompts(model, relation, batch)).said
         for fact, yes, whole in zip(batch, found.known, said, strict=True):
             if yes and whole:
                 known.append(fact)

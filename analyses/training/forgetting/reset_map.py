@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from analyses.training.forgetting import constants as c
-from analyses.training.forgetting.yardstick import Measurement, Yardstick, share
+from analyses.training.forgetting.yardstick import Measurement, MixtureYardstick, share
 from hooks.mixed_weights import OUTSIDE, WeightPair, module_groups, replaced
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ Group = tuple[int, str]
 
 
 @dataclass(frozen=True)
-class Scale:
+class ShareScale:
     """The two ends, against which shares are taken."""
 
     base: Measurement
@@ -56,7 +56,12 @@ class ResetMap:
     """
 
     def __init__(
-        self, model: InstrumentedModel, pair: WeightPair, yardstick: Yardstick, *, finer: bool
+        self,
+        model: InstrumentedModel,
+        pair: WeightPair,
+        yardstick: MixtureYardstick,
+        *,
+        finer: bool,
     ) -> None:
         self.model, self.pair, self.yardstick = model, pair, yardstick
         groups = {
@@ -66,7 +71,7 @@ class ResetMap:
         self.groups: dict[Group, list[str]] = {g: names for g, names in groups.items() if names}
         base = yardstick.measure(model)
         with replaced(model, pair.tuned):
-            self.scale = Scale(base, yardstick.measure(model))
+            self.scale = ShareScale(base, yardstick.measure(model))
 
     def names(self, groups: Sequence[Group]) -> list[str]:
         """The parameters of some groups."""

@@ -44,7 +44,7 @@ class Measurement:
 
 
 @dataclass(frozen=True)
-class Yardstick:
+class MixtureYardstick:
     """Neutral rows, rows of the new task, and facts."""
 
     neutral: BasePredictions
@@ -59,7 +59,7 @@ class Yardstick:
         task: BasePredictions,
         facts: Sequence[AskedFact],
         rows: int,
-    ) -> Yardstick:
+    ) -> MixtureYardstick:
         """On the first `rows` rows of each; the base's weights are in the model."""
         first, other = (
             base_predictions(model.module, replace(each.rows, ids=each.rows.ids[:rows]))

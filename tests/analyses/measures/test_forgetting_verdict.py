@@ -14,7 +14,7 @@ from analyses.measures.forgetting_verdict import (
     KeptShare,
     RetentionTest,
     has_fallen,
-    kept_share,
+    retained_share,
     verdict,
 )
 
@@ -47,17 +47,17 @@ def test_the_rule(fell, shares, wanted):
 
 def test_a_kept_share_is_measured_above_the_floor():
     before, floor = np.ones(40), np.repeat([1.0, 0.0], [10, 30])
-    found = kept_share(RetentionTest(before, np.repeat([1.0, 0.0], [25, 15]), floor))
+    found = retained_share(RetentionTest(before, np.repeat([1.0, 0.0], [25, 15]), floor))
     assert found.value == pytest.approx((25 / 40 - 10 / 40) / (1 - 10 / 40))
     assert found.low < found.value < found.high
     assert found.holds is None
-    assert kept_share(RetentionTest(before, before, floor)).holds is True
-    assert kept_share(RetentionTest(before, floor, floor)).holds is False
+    assert retained_share(RetentionTest(before, before, floor)).holds is True
+    assert retained_share(RetentionTest(before, floor, floor)).holds is False
 
 
 def test_a_test_that_told_nothing_before_tells_nothing():
     guess = np.repeat([1.0, 0.0], [10, 30])
-    found = kept_share(RetentionTest(guess, guess, guess))
+    found = retained_share(RetentionTest(guess, guess, guess))
     assert np.isnan(found.value)
     assert found.holds is None
 
