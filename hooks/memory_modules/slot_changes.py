@@ -35,7 +35,7 @@ def masked(place: MemoryPlace, slots: Chosen) -> Iterator[None]:
     Raises:
         BadInput: a number that the memory does not have, or lists for another number of rows.
     """
-    chosen = slot_mask(place.slots().count, slots)
+    chosen = slot_mask(place.slots(), slots)
 
     def without(call: MemoryCall) -> Tensor:
         before, reads = reads_of(place.adapter, call)
@@ -63,44 +63,57 @@ def output_beside(place: MemoryPlace, call: MemoryCall) -> Tensor:
 def swapped(
     place: MemoryPlace,
     slots: Int[Tensor, "row n"],
-    values: Float[Tensor, "row n d_value"],
+    values: Float[Tensor, "row *head n d_value"],
 ) -> Iterator[None]:
     """Inside, these slots hold other values; keys and weights stay.
 
     Args:
-        slots: numbers, for each row of the batch, or in one row for all.
-        values: what stands in them now.
+        slots: numbers, for each row of the batch, or in one row for all; none twice in a row.
+        values: what stands in them now, of each head where heads have values of their own.
 
     Raises:
         BadInput: shapes that do not fit the memory, or a number that it does not have.
         Unfit: its values are no numbers but functions of the token (experts).
     """
     held = place.slots()
-    if held.value is None or held.value.dim() != 2 or place.adapter.joins != "sum":
+    if held.space == "function":
         raise Unfit(
             f"The slots of a {place.adapter.name} hold no values of their own to swap.",
-            "a memory with one table of values",
+            "a memory with a table of values",
             "Mask its slots instead.",
         )
-    slot_mask(held.count, slots.tolist())
-    if values.shape != (*slots.shape, held.value.shape[-1]):
+    slot_mask(held, slots.tolist())
+    if any(len(set(row)) < len(row) for row in slots.tolist()):
+        raise BadInput("A slot is to hold two values at once.", "each slot once", "Leave one out.")
+    if held.value is not None and values.shape[-1] != held.value.shape[-1]:
         raise BadInput(
-            f"Values of shape {tuple(values.shape)} do not fit {tuple(slots.shape)} slots.",
-            f"{(*slots.shape, held.value.shape[-1])}",
+            f"Values of {values.shape[-1]} numbers do not fit the memory.",
+            f"{held.value.shape[-1]} numbers for each slot",
             "Give one vector for each slot.",
         )
 
     def other(call: MemoryCall) -> Tensor:
         before, reads = reads_of(place.adapter, call)
-        assert before.value is not None
-        change = values.to(before.value) - before.value[slots]
-        weight = weight_of(reads, slots.to(reads.weight.device)).sum(2)
-        each = change if len(change) == len(weight) else change.expand(len(weight), -1, -1)
-        added = torch.einsum("bpn,bnd->bpd", weight.to(change), each)
-        return call.output + added.reshape(call.output.shape).to(call.output)
+        weight = weight_of(reads, slots.to(reads.weight.device))
+        old = values_of(before, slots, len(weight), weight.shape[2])
+        new = values[:, None] if values.dim() == 3 else values
+        change = (new.to(old) - old).expand(len(weight), -1, -1, -1)
+        added = torch.einsum("bphn,bhnd->bphd", weight.to(change), change)
+        joined = added.sum(2) if place.adapter.joins == "sum" else added.flatten(2)
+        return call.output + joined.reshape(call.output.shape).to(call.output)
 
     with watched(place, other):
         yield
+
+
+def values_of(
+    held: MemorySlots, slots: Int[Tensor, "row n"], rows: int, heads: int
+) -> Float[Tensor, "batch head n d_value"]:
+    """What stands in these slots, of each row of a batch and each head."""
+    assert held.value is not None
+    table = held.value[(None,) * (4 - held.value.dim())].expand(rows, heads, -1, -1)
+    each = slots.to(table.device).expand(rows, -1)[:, None, :, None]
+    return table.gather(2, each.expand(-1, heads, -1, table.shape[-1]))
 
 
 @reentrant
@@ -175,15 +188,18 @@ def all_masked(places: Sequence[MemoryPlace], slots: Sequence[Chosen]) -> Iterat
         yield
 
 
-def slot_mask(count: int, slots: Chosen) -> Bool[Tensor, "row slot"]:
+def slot_mask(held: MemorySlots, slots: Chosen) -> Bool[Tensor, "row slot"]:
     """True where a slot is one of these.
 
     Raises:
-        BadInput: a number outside of 0 … count − 1.
+        BadInput: a number outside of 0 … count − 1. Of memories whose slots are the tokens of a
+            text, which is yet to be read, any number is one.
     """
     rows = [[one] if isinstance(one, int) else list(one) for one in slots]
     if all(isinstance(one, int) for one in slots):
         rows = [[one for row in rows for one in row]]
+    grows = held.space in ("token position", "document")
+    count = max([held.count, *(one + 1 for row in rows for one in row)]) if grows else held.count
     wrong = [one for row in rows for one in row if not 0 <= one < count]
     if wrong:
         raise BadInput(

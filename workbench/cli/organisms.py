@@ -60,7 +60,12 @@ def _row(organism: Organism) -> dict[str, Any]:
             "grows": recall.grows,
         }
     elif (module := module_record.read(organism.folder)) is not None:
-        found = {"facts_recalled": module.recall, "guessed": module.guessed, "twin": module.twin}
+        found = {
+            "task": module.task,
+            "facts_recalled": module.recall,
+            "guessed": module.guessed,
+            "twin": module.twin,
+        }
     else:
         entries = ledger.read(organism.folder).entries
         found = {
@@ -79,10 +84,8 @@ def _row(organism: Organism) -> dict[str, Any]:
 
 def _known(row: dict[str, Any]) -> str:
     if "facts_recalled" in row:
-        return (
-            f"facts recalled: {percent(row['facts_recalled'])}; of those never read:"
-            f" {percent(row['guessed'])}"
-        )
+        what = "definitions found" if row["task"] == "definitions" else "facts recalled"
+        return f"{what}: {percent(row['facts_recalled'])}; by guessing: {percent(row['guessed'])}"
     if "recall" in row:
         shares = (f"{percent(share)} of {pairs}" for pairs, share in row["recall"].items())
         if row["task"] == "delay":
@@ -189,6 +192,7 @@ def _train_module(name: str, place: Path, seed: int, as_json: bool) -> None:
     row = {
         "name": name,
         "path": str(place),
+        "task": found.task,
         "facts_recalled": found.recall,
         "guessed": found.guessed,
     }

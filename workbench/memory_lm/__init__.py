@@ -1,9 +1,11 @@
-"""A small language model of our own with memory modules in it, as `transformers` wants its models:
-Llama, in some of whose layers a memory stands in place of the MLP.
+"""Small language models of our own with memory modules in them, as `transformers` wants its models:
+Llama or Mistral, in some of whose layers a memory stands in place of the MLP.
 
 Its settings                               -> configuration.py
 Product-key memory (Lample et al. 2019)    -> product_keys.py
 The model around them                      -> modeling.py
+A memory of all tokens (Wu et al. 2022)    -> nearest_tokens.py; nearest_config.py,
+                                              nearest_modeling.py
 """
 
 from __future__ import annotations
@@ -15,6 +17,10 @@ def register() -> None:
 
     from workbench.memory_lm.configuration import MemoryLMConfig
     from workbench.memory_lm.modeling import MemoryLMForCausalLM
+    from workbench.memory_lm.nearest_config import NearestLMConfig
+    from workbench.memory_lm.nearest_modeling import NearestLMForCausalLM
 
     AutoConfig.register(MemoryLMConfig.model_type, MemoryLMConfig, exist_ok=True)
     AutoModelForCausalLM.register(MemoryLMConfig, MemoryLMForCausalLM, exist_ok=True)
+    AutoConfig.register(NearestLMConfig.model_type, NearestLMConfig, exist_ok=True)
+    AutoModelForCausalLM.register(NearestLMConfig, NearestLMForCausalLM, exist_ok=True)

@@ -20,12 +20,14 @@ from analyses.modules.memory_modules.constants import (
     B_SAID,
     FEWEST,
     KEPT,
+    OFF,
     OTHER_RANK,
     OTHERS,
     OWN,
     RANDOM,
     RANDOM_VALUES,
     SWAPPED,
+    WHOLE,
 )
 from analyses.modules.memory_modules.findings import at_loss
 from workbench.wording import percent
@@ -35,11 +37,11 @@ if TYPE_CHECKING:
 
     from workbench.result import Result
 
-PAPER = "Geva et al. 2021, Dai et al. 2022, Lample et al. 2019 and Berges et al. 2024"
+PAPER = "Geva et al. 2021, Dai et al. 2022, Lample et al. 2019 and Wu et al. 2022"
 ABOUT = (
-    "The claims of four papers, on feed-forward layers as key-value memories and on memories of"
-    " product keys, and what this run measured of each on its own model. Under"
-    f" {FEWEST} facts nothing is judged."
+    "The claims of four papers, on feed-forward layers as key-value memories, on memories of"
+    " product keys and of earlier tokens, and what this run measured of each on its own model."
+    f" Under {FEWEST} facts nothing is judged."
 )
 _USED = 0.9
 
@@ -145,15 +147,29 @@ def _promoted(result: Result) -> Measured:
     higher = (own < other).astype(int) - (own > other).astype(int)
     low, high = paired_gain(higher.to_numpy())[1]
     words = f"median rank {own.median():.0f}, another fact's answer {other.median():.0f}"
-    return Measured(
-        words, verdict_of([sign(low, high)]),
-        f"95 % of how much oftener it is higher: {100 * low:.0f} to {100 * high:.0f} points".replace(
-            "-", "−"
-        ),
-    )  # fmt: skip
+    within = f"95 % of how much oftener it is higher: {100 * low:.0f} to {100 * high:.0f} points"
+    return Measured(words, verdict_of([sign(low, high)]), within.replace("-", "−"))
 
 
-_GROUPS = ("Slots of facts", "The memory as a whole")
+def _hits(result: Result) -> Measured:
+    hits = result.tables["hits"]
+    best = hits.loc[hits["hit"].idxmax()]
+    words = f"{percent(best['hit'])} of questions, at random {percent(best['chance'])}"
+    told = sign(float(best["low"]), float(best["high"]), at=max(0.5, float(best["chance"])))
+    within = f"95 %: {percent(best['low'])} to {percent(best['high'])}; holds above a half"
+    return Measured(words, verdict_of([told]), within)
+
+
+def _needed(result: Result) -> Measured:
+    rows = {row["change"]: row for _, row in result.tables["changes"].iterrows()}
+    whole, off = rows[WHOLE], rows[OFF]
+    low, high = rates_apart(whole["own"], whole["n"], off["own"], off["n"])
+    words = f"{percent(whole['own'])} with it, {percent(off['own'])} without"
+    within = f"95 % of the difference: {100 * low:.0f} to {100 * high:.0f} points"
+    return Measured(words, verdict_of([sign(low, high)]), within.replace("-", "−"))
+
+
+_GROUPS = ("Slots of facts", "The memory as a whole", "A memory of tokens")
 CLAIMS = [
     Claim(
         "A fact is lost with the few slots or neurons it reads most, not with random ones",
@@ -182,6 +198,16 @@ CLAIMS = [
         "Nearly all slots are used",
         "Lample et al. 2019: 97 to 100 % of product keys, with normalised queries",
         _used, _GROUPS[1], "usage",
+    ),
+    Claim(
+        "What is read most is the definition of what is asked for",
+        "Wu et al. 2022: hits of a name or a lemma fall on its definition",
+        _hits, _GROUPS[2], "hits",
+    ),
+    Claim(
+        "What is farther back than attention sees is found by the memory alone",
+        "Wu et al. 2022: the gain lies in what was said long before",
+        _needed, _GROUPS[2], "changes",
     ),
 ]  # fmt: skip
 

@@ -19,3 +19,9 @@ SWAPPED, RANDOM_VALUES = ("values of another fact's slots", "values of random us
 ANSWER_RANK, OTHER_RANK = "the fact's answer", "another fact's answer"
 FEWEST = 8
 """Facts without which no claim is judged."""
+
+WHOLE, OFF, GOLD, ANOTHER, SWAP = CHANGES = (
+    "as it is", "memory off", "its definition masked", "another definition masked",
+    "another definition's value in its place",
+)  # fmt: skip
+"""What is changed of a memory in which definitions stand."""

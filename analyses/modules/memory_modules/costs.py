@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from analyses.modules.memory_modules.constants import CHANGES
+from analyses.modules.memory_modules.definitions import LENGTH, ROWS
 from analyses.modules.memory_modules.fact_slots import Memories
 from analyses.modules.memory_modules.params import levels_of, relations_of
-from analyses.modules.memory_modules.parts import no_slots, no_twin
+from analyses.modules.memory_modules.parts import no_facts, no_slots, no_twin
 from workbench.cost import Cost
 from workbench.organisms.modules import module_record
 
@@ -23,6 +25,13 @@ def cost(model: InstrumentedModel, params: Params) -> dict[str, Cost]:
     if no_slots(model) is not None:
         return {}
     organism = params.facts_file is None and module_record.read_home(model.module) is not None
+    if no_facts(model) is not None:
+        read = Cost(forward=_TEXTS * LENGTH, passes=_TEXTS)
+        passes = len(CHANGES) + 3
+        return {
+            "raster": read,
+            "definitions": Cost(forward=passes * ROWS * LENGTH, passes=passes),
+        }
     tokens, known = _prompts(model, params, organism)
     facts = min(params.facts, max(2, known // 2))
     others = min(params.others, max(1, known - facts))

@@ -11,6 +11,7 @@ import torch
 from analyses.modules.memory_modules import (
     answer_share,
     claims,
+    definitions,
     findings,
     masking,
     raster,
@@ -21,8 +22,8 @@ from analyses.modules.memory_modules.constants import NAME, TOP
 from analyses.modules.memory_modules.costs import cost
 from analyses.modules.memory_modules.fact_slots import FactSlots, Memories, slots_of_facts
 from analyses.modules.memory_modules.params import levels_of
-from analyses.modules.memory_modules.parts import PARTS
-from analyses.modules.memory_modules.questions import Questions, choose
+from analyses.modules.memory_modules.parts import PARTS, no_definitions, no_facts
+from analyses.modules.memory_modules.questions import KnownFacts, choose
 from hooks.model import load
 from workbench.cost import stages
 from workbench.organisms import PREFIX
@@ -52,13 +53,14 @@ def run(model: InstrumentedModel, params: Params, progress: Progress) -> Result:
     """
     parts = running(PARTS, params)
     parts -= {part.name for part in PARTS if part.unavailable_reason(model) is not None}
-    asked = {"questions": cost(model, params)["questions"]}
-    left = stages(progress, model, asked | {
-        name: each for name, each in cost(model, params).items() if name in parts
-    })  # fmt: skip
+    planned = cost(model, params)
+    wanted = {name: each for name, each in planned.items() if name in parts | {"questions"}}
+    left = stages(progress, model, wanted)
     result = Result(NAME)
     memories = Memories.of(model)
-    questions = choose(model, params, left["questions"])
+    questions = KnownFacts([], 0)
+    if no_facts(model) is None:
+        questions = choose(model, params, left["questions"])
     findings.add_memory(result, memories, questions, model.card.name)
     unit = "neurons" if memories.stand_in else "slots"
     if "raster" in parts:
@@ -91,6 +93,10 @@ def run(model: InstrumentedModel, params: Params, progress: Progress) -> Result:
         result.tables["without"] = answer_share.without_parts(model, memories, rows, left["share"])
         result.tables["gates"] = answer_share.gates(model, memories, rows[:_TEXTS])
         findings.add_share(result, memories)
+    if "definitions" in parts:
+        texts = definitions.texts(params.seed)
+        result.tables |= definitions.read_definitions(model, memories, texts, left["definitions"])
+        findings.add_definitions(result)
     claims.add_claims(result)
     progress(1.0, "Done")
     return result
@@ -100,11 +106,13 @@ def _draw_reads(
     result: Result,
     model: InstrumentedModel,
     memories: Memories,
-    questions: Questions,
+    questions: KnownFacts,
     params: Params,
     progress: Progress,
 ) -> None:
     texts = [list(row.ids) for row in questions.known[:_TEXTS]]
+    if not texts and no_definitions(model) is None:
+        texts = definitions.texts(params.seed).ids[:_TEXTS].tolist()
     if params.text.strip():
         texts = [model.tokens(params.text), *texts]
     result.tables["tokens"], result.tables["reads"] = raster.reads_of_texts(
@@ -118,7 +126,7 @@ def _mask_facts(
     result: Result,
     model: InstrumentedModel,
     memories: Memories,
-    questions: Questions,
+    questions: KnownFacts,
     params: Params,
     progress: Progress,
 ) -> list[FactSlots]:
@@ -141,7 +149,7 @@ def _mask_facts(
 def _recall(
     model: InstrumentedModel,
     memories: Memories,
-    questions: Questions,
+    questions: KnownFacts,
     params: Params,
     looked: Progress,
     masked: Progress,

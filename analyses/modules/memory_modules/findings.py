@@ -11,6 +11,7 @@ from analyses.modules.memory_modules.constants import (
     A_SAID,
     ANSWER_RANK,
     B_SAID,
+    CHANGES,
     LOST,
     OTHER_RANK,
     OTHERS,
@@ -20,6 +21,7 @@ from analyses.modules.memory_modules.constants import (
     SWAPPED,
     TOP,
 )
+from workbench.organisms.modules.families import WINDOW
 from workbench.result import Finding
 from workbench.wording import counted, percent
 
@@ -27,11 +29,11 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from analyses.modules.memory_modules.fact_slots import Memories
-    from analyses.modules.memory_modules.questions import Questions
+    from analyses.modules.memory_modules.questions import KnownFacts
     from workbench.result import Result
 
 
-def add_memory(result: Result, memories: Memories, questions: Questions, name: str) -> None:
+def add_memory(result: Result, memories: Memories, questions: KnownFacts, name: str) -> None:
     """What memories there are, and what the model knows."""
     if memories.stand_in:
         what = (
@@ -45,6 +47,11 @@ def add_memory(result: Result, memories: Memories, questions: Questions, name: s
         where = f"layer {layers[0]}" if len(layers) == 1 else f"{len(layers)} layers"
         of = "" if len(memories.places) == 1 else " in all"
         what = f"{name} has a {memories.kind} of {memories.total:,} {slots}{of} (in {where})."
+    if not questions.asked:
+        what = f"{name} has a {memories.kind}: every token of a text is a slot."
+        values = {"slots": 0.0, "known": 0.0, "stand_in": 0.0}
+        result.add(Finding("memory", values, what, unit="slots, facts"))
+        return
     known = f" It answers {len(questions.known)} of {counted(questions.asked, 'fact')} asked"
     if questions.never is not None:
         known += f", and {percent(questions.never)} of those that it never read"
@@ -261,6 +268,40 @@ def add_share(result: Result, memories: Memories) -> None:
         )
     spread = (float(first["low"]), float(first["high"]))
     result.add(Finding("share", float(first["recall"]), says, unit="recall", interval=spread))
+
+
+def add_definitions(result: Result) -> None:
+    """Whether the memory reads definitions, and what is lost without them."""
+    hits = result.tables["hits"]
+    best = hits.loc[hits["hit"].idxmax()]
+    says = (
+        f"At a question the memory reads its definition, {WINDOW} tokens back or more, before any"
+        f" other token in {percent(best['hit'])} of {counted(int(best['n']), 'question')} (95 %:"
+        f" {percent(best['low'])} to {percent(best['high'])}; a token at random:"
+        f" {percent(best['chance'])})."
+    )
+    values = {"hit": float(best["hit"]), "chance": float(best["chance"])}
+    spread = {"hit": (float(best["low"]), float(best["high"]))}
+    result.add(Finding("hits", values, says, unit="share of questions", interval=spread))
+    rows = {row["change"]: row for _, row in result.tables["changes"].iterrows()}
+    whole, off, gold, another, swap = (rows[name] for name in CHANGES)
+    says = (
+        f"With its definition masked {percent(gold['own'])} of"
+        f" {counted(int(gold['n']), 'question')} are answered, in place of"
+        f" {percent(whole['own'])}; of other questions in the same texts"
+        f" {percent(gold['others'])} are. With another definition masked {percent(another['own'])}"
+        f" are, with the memory off {percent(off['own'])}. With another definition's value in its"
+        f" place {percent(swap['other_value'])} give that value."
+    )
+    values = {
+        "own": float(gold["own"]),
+        "others": float(gold["others"]),
+        "another": float(another["own"]),
+        "off": float(off["own"]),
+        "moved": float(swap["other_value"]),
+    }
+    interval = {"own": (float(gold["low"]), float(gold["high"]))}
+    result.add(Finding("definitions", values, says, unit="recall", interval=interval))
 
 
 def relations_in(rows: Sequence[str]) -> list[str]:

@@ -9,7 +9,7 @@ from workbench.parts import Part
 if TYPE_CHECKING:
     from hooks.model import InstrumentedModel
 
-Name = Literal["raster", "facts", "twin", "usage", "values", "share"]
+Name = Literal["raster", "facts", "twin", "usage", "values", "share", "definitions"]
 
 
 def no_slots(model: InstrumentedModel) -> str | None:
@@ -21,6 +21,33 @@ def no_slots(model: InstrumentedModel) -> str | None:
         places_or_neurons(model)
     except Unfit as reason:
         return reason.what.rstrip(".")
+    return None
+
+
+def no_facts(model: InstrumentedModel) -> str | None:
+    """Why no fact can have slots of its own, or None."""
+    from hooks.memory_modules import places_or_neurons
+
+    if (why := no_slots(model)) is not None:
+        return why
+    if places_or_neurons(model)[0].slots().space == "token position":
+        return (
+            "its slots are the tokens of the text that is read; part `definitions` asks for what"
+            " was defined there"
+        )
+    return None
+
+
+def no_definitions(model: InstrumentedModel) -> str | None:
+    """Why nothing was defined far back, or None."""
+    from workbench.organisms.modules import module_record
+
+    record = module_record.read_home(model.module)
+    if record is None or record.task != "definitions":
+        return (
+            "only an organism with a memory of tokens is asked for definitions"
+            " (organism/definitions-in-memory)"
+        )
     return None
 
 
@@ -44,7 +71,7 @@ def no_values(model: InstrumentedModel) -> str | None:
     """Why values cannot be read or swapped, or None."""
     from hooks.memory_modules import places_or_neurons
 
-    if (why := no_slots(model)) is not None:
+    if (why := no_facts(model)) is not None:
         return why
     for place in places_or_neurons(model):
         value = place.slots().value
@@ -65,7 +92,7 @@ PARTS = [
         "facts",
         "Slots of facts",
         "Which slots a fact reads, and what is lost when they are masked: the fact, and others.",
-        unavailable_reason=no_slots,
+        unavailable_reason=no_facts,
         views=["Facts"],
     ),
     Part(
@@ -80,7 +107,7 @@ PARTS = [
         "usage",
         "Usage",
         "How often slots are read, which ones never, and whether a slot serves one relation.",
-        unavailable_reason=no_slots,
+        unavailable_reason=no_facts,
         views=["Usage"],
     ),
     Part(
@@ -95,11 +122,18 @@ PARTS = [
         "share",
         "Share of the answer",
         "How much of the answer the memory writes, beside attention and the other layers.",
-        unavailable_reason=no_slots,
+        unavailable_reason=no_facts,
         views=["Share"],
     ),
+    Part(
+        "definitions",
+        "Definitions far back",
+        "Whether a memory of tokens reads what was defined far back, and what is lost without it.",
+        unavailable_reason=no_definitions,
+        views=["Definitions"],
+    ),
 ]
-DEFAULT: list[Name] = ["raster", "facts", "twin", "usage", "values", "share"]
+DEFAULT: list[Name] = ["raster", "facts", "twin", "usage", "values", "share", "definitions"]
 PRESETS = {
     "quick": {"parts": ["raster", "facts"], "facts": 8, "others": 8, "slots": "1, 4, 16, 64"},
     "paper": {"facts": 200, "others": 200},

@@ -39,7 +39,7 @@ class MemoryQuestion:
 
 
 @dataclass(frozen=True)
-class Questions:
+class KnownFacts:
     """Attributes:
     known: those that the model answers, in the order they were drawn.
     asked: how many were asked.
@@ -51,7 +51,7 @@ class Questions:
     never: float | None = None
 
 
-def choose(model: InstrumentedModel, params: Params, progress: Progress) -> Questions:
+def choose(model: InstrumentedModel, params: Params, progress: Progress) -> KnownFacts:
     """The facts of these parameters that the model knows.
 
     Raises:
@@ -68,7 +68,7 @@ def choose(model: InstrumentedModel, params: Params, progress: Progress) -> Ques
             _question(model, fact.relation, fact.subject, fact.prompt, fact.answer)
             for fact in facts[:most]
         ]
-        found = Questions(answered(model, rows, progress), len(rows), record.guessed)
+        found = KnownFacts(answered(model, rows, progress), len(rows), record.guessed)
     else:
         found = _of_relations(model, params, most, progress)
     if len(found.known) < 2:
@@ -82,7 +82,7 @@ def choose(model: InstrumentedModel, params: Params, progress: Progress) -> Ques
 
 def _of_relations(
     model: InstrumentedModel, params: Params, most: int, progress: Progress
-) -> Questions:
+) -> KnownFacts:
     from dataclasses import replace
 
     relations = relations_of(params)
@@ -113,7 +113,7 @@ def _of_relations(
         )
     longest = max(map(len, per_relation), default=0)
     turns = [rows[n] for n in range(longest) for rows in per_relation if n < len(rows)]
-    return Questions(turns[:most], asked)
+    return KnownFacts(turns[:most], asked)
 
 
 def _asked(params: Params, relations: int) -> int:

@@ -21,6 +21,10 @@ SWAPS = (
     "The values of another fact's most read slots stand in this fact's, the most read for the most"
     " read; keys and weights stay."
 )
+DEFINED = (
+    "Texts of pairs, each a key and its value, and of questions, a key again. A token is a slot,"
+    " and only tokens are read that lie farther back than attention sees."
+)
 OFF = "Each part writes nothing into the residual stream, one after the other."
 
 _FACT = C("fact", "Number of the fact.")
@@ -130,6 +134,32 @@ SCHEMA = Schema(
             C("length", "What the memory gives over what it was given, in length; of the whole"
               " memory."),
         ]),
+        TableSchema("hits", "Whether a memory of tokens reads the definition, by head.", [
+            C("head", "Head of the memory."),
+            C("hit", "Share of questions at which the definition is what is read most."),
+            _LOW,
+            _HIGH,
+            C("weight", "Mean weight on the definition."),
+            C("gate", "Mean gate."),
+            C("chance", "What a token at random, far enough back, would hit."),
+            C("n", "KnownFacts.", title="questions"),
+        ]),
+        TableSchema("distances", "Recall by tokens between definition and question.", [
+            C("tokens", "Tokens between them."),
+            C("from", "The fewest of them."),
+            C("with_memory", "Share that is answered.", title="with the memory"),
+            C("without", "The same with the memory off.", title="without it"),
+            C("n", "KnownFacts.", title="questions"),
+        ]),
+        TableSchema("changes", "One question of each text, after a change of the memory.", [
+            C("change", "What was changed."),
+            C("own", "Share that is answered."),
+            _LOW,
+            _HIGH,
+            C("other_value", "Share that gives the other definition's value."),
+            C("others", "Share of other questions in the same texts that are answered."),
+            C("n", "Texts.", title="texts"),
+        ]),
         CLAIMS_TABLE,
     ],
     findings=[
@@ -142,6 +172,8 @@ SCHEMA = Schema(
         F("swap", "Another fact's values in a fact's slots", "share of facts"),
         F("lens", "Where the answer stands in what the memory gives", "rank"),
         F("share", "What is left without the memory", "recall"),
+        F("hits", "Definitions that are read", "share of questions"),
+        F("definitions", "What is lost without the definition", "recall"),
         CLAIMS_FINDING,
     ],
 )  # fmt: skip

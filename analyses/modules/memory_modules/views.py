@@ -13,7 +13,12 @@ from workbench.draw.slot_raster import slot_raster
 from workbench.result import Result
 
 _HUES = {OWN: colour.MEMORY, OTHERS: colour.FUNCTION, RANDOM: colour.OTHER}
+_WITH = {
+    "with_memory": ("with the memory", colour.MEMORY),
+    "without": ("without it", colour.OTHER),
+}
 _MASKED = "masked slots"
+_NO_PART = "this part was not run, or the model cannot have it"
 
 
 def _raster(run: Result, pick: v.Pick) -> v.Item:
@@ -43,9 +48,12 @@ def _curve(table: str, title: str) -> v.ViewPart:
     )  # fmt: skip
 
 
-ANSWER = v.Answer(("facts", "twin", "share"), picture=("Facts", 0), beside=("memory",))
+ANSWER = v.Answer(
+    ("facts", "twin", "share", "hits", "definitions"), picture=("Facts", 0), beside=("memory",)
+)
 VIEWS = [
-    v.View("Facts", needs="curve", first={"prompt": sel.fact}, parts=[
+    v.View("Facts", needs="curve", otherwise="no fact has slots of its own here",
+           first={"prompt": sel.fact}, parts=[
         v.finding("memory", "facts"),
         v.says(schema.MASKING),
         _curve("curve", "What is still answered"),
@@ -69,26 +77,37 @@ VIEWS = [
         v.says(schema.TWINS),
         _curve("twins_curve", "What the twin still answers"),
     ]),
-    v.View("Usage", needs="usage", parts=[
+    v.View("Usage", needs="usage", otherwise=_NO_PART, parts=[
         v.finding("usage", "one_relation"),
         v.chart("curves", sel.usage, "rank", "facts", "which", scale="powers",
                 xlabel="slots, the busiest first", ylabel="facts that read it",
                 hues={"slots": colour.MEMORY}, title="How many facts read a slot"),
         v.table("usage", "By memory"),
     ]),
-    v.View("Values", needs="swap_rates", parts=[
+    v.View("Values", needs="swap_rates", otherwise=_NO_PART, parts=[
         v.finding("swap", "lens"),
         v.says(schema.SWAPS),
         v.chart("labelled_bars", "swap_rates", "says", "share", per="values", said="{:.0%}",
                 title="With {}"),
         v.table("swaps", "Fact by fact"),
     ]),
-    v.View("Share", needs="without", parts=[
+    v.View("Share", needs="without", otherwise=_NO_PART, parts=[
         v.finding("share"),
         v.says(schema.OFF),
         v.chart("labelled_bars", "without", "part", "recall", said="{:.0%}",
                 title="Facts that are answered without it"),
         v.table("gates", "Gates, by memory and head"),
+    ]),
+    v.View("Definitions", needs="changes",
+           otherwise="only a memory of tokens is asked for definitions", parts=[
+        v.finding("hits", "definitions"),
+        v.says(schema.DEFINED),
+        v.chart("labelled_bars", "changes", "change", "own", said="{:.0%}",
+                title="KnownFacts that are answered"),
+        v.chart("lines", "distances", "from", _WITH, xlabel="tokens back, at least",
+                ylabel="share answered", title="By distance of the definition"),
+        v.table("hits", "By head"),
+        v.table("changes"),
     ]),
     claims_view(claims.CLAIMS, claims.ABOUT),
 ]  # fmt: skip

@@ -13,14 +13,19 @@ import torch
 
 import workbench as wb
 from analyses.modules import memory_modules
-from analyses.modules.memory_modules import claims, costs, masking, usage
+from analyses.modules.memory_modules import claims, costs, definitions, masking, usage
 from analyses.modules.memory_modules.constants import (
+    ANOTHER,
     ANSWER_RANK,
     B_SAID,
+    GOLD,
+    OFF,
     OTHERS,
     OWN,
     RANDOM,
+    SWAP,
     SWAPPED,
+    WHOLE,
 )
 from tests.helpers import families, tiny
 from tests.helpers.token_counter import counting
@@ -29,7 +34,6 @@ from workbench.errors import BadInput, NotFound
 from workbench.organisms.modules import module_record
 from workbench.progress import Progress
 from workbench.result import Result
-from workbench.views import bound
 
 ORGANISM = "organism/facts-in-slots"
 EVERY = [part.name for part in memory_modules.PARTS]
@@ -125,6 +129,55 @@ def test_the_memory_carries_the_answers(whole: Result) -> None:
     assert whole.findings["memory"].says.count("never read") == 1
 
 
+@pytest.fixture(scope="module")
+def remembering() -> Any:
+    return wb.load("organism/definitions-in-memory")
+
+
+@pytest.fixture(scope="module")
+def defined(remembering: Any) -> Result:
+    return ran(remembering)
+
+
+def test_hits_fall_on_the_definition_and_only_there(defined: Result) -> None:
+    assert (defined.tables["hits"]["hit"] > 0.9).all()
+    assert (defined.tables["hits"]["chance"] < 0.1).all()
+    rows = defined.tables["changes"].set_index("change")
+    assert rows.loc[WHOLE, "own"] > 0.95
+    assert rows.loc[GOLD, "own"] < 0.1
+    assert rows.loc[GOLD, "others"] > 0.95
+    assert rows.loc[ANOTHER, "own"] > 0.95
+    assert rows.loc[OFF, "own"] < 0.1
+    assert rows.loc[SWAP, "other_value"] > 0.9
+    near = defined.tables["distances"].set_index("from")
+    assert near.loc[1, "without"] > 0.9  # attention sees it
+    assert (near.drop(1)["without"] < 0.1).all()
+    assert "facts" not in defined.findings
+
+
+@torch.no_grad()
+def test_what_is_hit_is_the_nearest_key_of_all_that_are_far_enough(remembering: Any) -> None:
+    """A plain loop over the tokens before each question."""
+    rows = definitions.texts(3)
+    memory = remembering.module.model.layers[1].mlp
+    given: list[torch.Tensor] = []
+    handle = memory.register_forward_pre_hook(lambda module, args: given.append(args[0]))
+    remembering.forward(input_ids=rows.ids[:2], use_cache=False)
+    handle.remove()
+    q, k, _ = memory.qkv(given[0]).unflatten(-1, (3, memory.heads, memory.width)).unbind(2)
+    hits = 0
+    for row in range(2):
+        for at, written in zip(rows.asked[row].tolist(), rows.written[row].tolist(), strict=True):
+            if at - written - 1 < memory.window:
+                continue
+            likeness = [
+                float(torch.cosine_similarity(q[row, at, 0], k[row, back, 0], dim=0))
+                for back in range(at - memory.window + 1)
+            ]
+            hits += int(np.argmax(likeness)) == written + 1
+    assert hits >= 28  # of some 30
+
+
 def test_slots_without_relations_show_no_preference() -> None:
     rng = np.random.default_rng(0)
     relation = rng.integers(3, size=400)
@@ -151,32 +204,11 @@ def test_the_curve_of_hand_made_rows() -> None:
     assert (made["masked"] == 3).all()
 
 
-@pytest.fixture
-def facts_file(tmp_path: Any) -> str:
-    file = tmp_path / "facts.csv"
-    rows = ["France,Paris", "Italy,Rome", "Spain,Madrid", "Peru,Lima", "Chile,Oslo", "Cuba,Bern"]
-    file.write_text("subject,answer\n" + "\n".join(rows) + "\n", encoding="utf-8")
-    return str(file)
-
-
-def knowing(module: Any, file: str) -> Any:
-    """A random model with answers of its own: those that it gives anyway."""
-    model = wb.load((module, tiny.tiny_tokenizer()))
-    lines = []
-    for subject in ("France", "Italy", "Spain", "Peru", "Nobody", "capital"):
-        said = model.next_tokens(f"The capital of {subject} is", 1)["token"][0]
-        lines.append(f"{subject},{said.strip() or 'x'}")
-    from pathlib import Path
-
-    Path(file).write_text("subject,answer\n" + "\n".join(lines) + "\n", encoding="utf-8")
-    return model
-
-
 @pytest.mark.parametrize("family", ["llama", "mixtral"])
 def test_neurons_and_experts_stand_in_their_place(family: str, monkeypatch: Any) -> None:
     """A random model answers nothing, so its own likeliest tokens are taken as the answers."""
     from analyses.modules.memory_modules import experiment
-    from analyses.modules.memory_modules.questions import MemoryQuestion, Questions
+    from analyses.modules.memory_modules.questions import KnownFacts, MemoryQuestion
 
     model = wb.load((families.module(family), tiny.tiny_tokenizer()))
     rows = []
@@ -184,7 +216,7 @@ def test_neurons_and_experts_stand_in_their_place(family: str, monkeypatch: Any)
         ids = tuple(model.tokens(f"The capital of {'abcdefghij'[n]} is"))
         target = int(model.next_logits([list(ids)]).argmax())
         rows.append(MemoryQuestion("xy"[n % 2], str(n), f"prompt {n}", "answer", ids, target))
-    monkeypatch.setattr(experiment, "choose", lambda *given: Questions(rows, len(rows)))
+    monkeypatch.setattr(experiment, "choose", lambda *given: KnownFacts(rows, len(rows)))
     result = ran(model, parts=EVERY, facts=4, others=6, slots="1, 2, 1000")
     says = result.findings["memory"].says
     if family == "llama":
@@ -232,4 +264,3 @@ def test_a_run_is_saved_opened_and_shown(whole: Result, tmp_path: Any) -> None:
         "twin", "facts",
     }  # fmt: skip
     assert {view.title for view in memory_modules.VIEWS} >= {"Facts", "Raster", "Usage"}
-    assert bound is not None

@@ -206,6 +206,19 @@ def test_the_keys_of_neurons_say_when_they_fire() -> None:
     assert torch.allclose(fired @ slots.value, mlp(x), atol=1e-5)
 
 
+def test_a_memory_of_tokens_conforms() -> None:
+    model = wb.load("organism/definitions-in-memory")
+    ids = torch.randint(1, 200, (2, 40), generator=torch.Generator().manual_seed(0))
+
+    def call(row: int | None) -> Any:
+        return model.forward(input_ids=ids if row is None else ids[row : row + 1], use_cache=False)
+
+    (place,) = memory_places(model)
+    found = conformance(place, call, 2)
+    assert not found.failed, found
+    assert place.slots().count == 40
+
+
 def test_an_mlp_without_a_last_matrix_is_no_memory() -> None:
     model = wb.load((moe("mixtral"), tiny.tiny_tokenizer()))
     assert all(feed_forward(block) is None for block in model.layout.blocks)

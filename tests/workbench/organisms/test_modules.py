@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 import torch
+from transformers import DynamicCache
 
 import workbench as wb
 from workbench.cli import app
@@ -30,7 +31,7 @@ def test_facts_are_drawn_by_lot_and_every_word_is_a_token() -> None:
     assert lines[:, training.ANSWER_AT].tolist() == [ids[0] for ids in answers]
 
 
-@pytest.mark.parametrize("name", families.FAMILIES)
+@pytest.mark.parametrize("name", ["facts-in-slots", "facts-in-mlp"])
 def test_what_ships_recalls_its_facts_and_no_others(name: str) -> None:
     place = families.home(name)
     assert place is not None
@@ -47,8 +48,23 @@ def test_what_ships_recalls_its_facts_and_no_others(name: str) -> None:
     assert record.guessed < 0.05
 
 
+def test_definitions_are_found_and_half_a_text_is_refused() -> None:
+    model = wb.load("organism/definitions-in-memory")
+    record = module_record.read_home(model.module)
+    assert record is not None
+    assert record.task == "definitions"
+    assert record.recall > 0.95
+    ids = torch.randint(1, 200, (1, 12))
+    cache = DynamicCache(config=model.module.config)
+    with torch.no_grad():
+        model.module(input_ids=ids[:, :6], past_key_values=cache, use_cache=True)
+        with pytest.raises(ValueError, match="at once"):
+            model.module(input_ids=ids[:, 6:], past_key_values=cache, use_cache=True)
+
+
 def test_both_have_as_many_parameters() -> None:
-    counts = [sum(p.numel() for p in f.make().parameters()) for f in families.FAMILIES.values()]
+    both = [families.FAMILIES[name] for name in ("facts-in-slots", "facts-in-mlp")]
+    counts = [sum(p.numel() for p in f.make().parameters()) for f in both]
     assert abs(counts[0] - counts[1]) < 0.01 * counts[0]
 
 

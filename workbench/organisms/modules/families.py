@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from workbench import paths
 from workbench.organisms.modules.fact_world import FIRST_NAMES, LAST_NAMES, RELATIONS
@@ -16,6 +16,8 @@ WIDTH, LAYERS, SMALL_MLP = 64, 3, 16
 """
 SIDE, KEY_DIM = 64, 32
 MEMORY_LAYER = 1
+WINDOW = 8
+"""Tokens that attention sees in the model of definitions; what is farther back is remembered."""
 PARAMETERS_PER_NEURON = 3 * WIDTH
 
 
@@ -29,6 +31,8 @@ class ModuleFamily:
         twin: name of the model that learned the same without such a memory; empty for the twin.
         steps: of training.
         rate: learning rate; `value_rate` of the slots' values, each of which few facts read.
+        task: what it learns: facts of `fact_world`, which stay, or to find in a text what was
+            defined far before (rows of `recall.task`: a pair is a definition, a question its use).
     """
 
     description: str
@@ -37,6 +41,7 @@ class ModuleFamily:
     steps: int = 1200
     rate: float = 2e-3
     value_rate: float = 1e-2
+    task: Literal["facts", "definitions"] = "facts"
 
 
 def _model(memory: str, **sizes: Any) -> Any:
@@ -76,12 +81,44 @@ def _wide_mlp() -> Any:
     return _model("wide_mlp", memory_mlp=memory // PARAMETERS_PER_NEURON)
 
 
+def _nearest_tokens() -> Any:
+    from workbench.memory_lm.nearest_config import NearestLMConfig
+    from workbench.memory_lm.nearest_modeling import NearestLMForCausalLM
+    from workbench.organisms.recall import task
+
+    config = NearestLMConfig(
+        vocab_size=task.VOCABULARY,
+        hidden_size=WIDTH,
+        intermediate_size=2 * WIDTH,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        num_key_value_heads=2,
+        max_position_embeddings=1024,
+        sliding_window=WINDOW,
+        tie_word_embeddings=True,
+        bos_token_id=None,
+        eos_token_id=None,
+        pad_token_id=task.FILLER,
+        memory_layers=[MEMORY_LAYER],
+        memory_heads=2,
+        memory_reads=4,
+    )
+    return NearestLMForCausalLM(config)
+
+
 FAMILIES = {
     "facts-in-slots": ModuleFamily(
         "2,000 facts in the 4,096 slots of a product-key memory", _product_keys, "facts-in-mlp"
     ),
     "facts-in-mlp": ModuleFamily(
         "its twin: the same facts in an MLP of as many parameters", _wide_mlp, steps=1600
+    ),
+    "definitions-in-memory": ModuleFamily(
+        f"finds definitions {WINDOW} tokens back or more in a memory of all tokens",
+        _nearest_tokens,
+        steps=1000,
+        rate=3e-3,
+        task="definitions",
     ),
 }
 

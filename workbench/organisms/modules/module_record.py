@@ -14,6 +14,7 @@ from workbench.organisms.modules import fact_world
 from workbench.organisms.modules.fact_world import WorldFact
 from workbench.organisms.modules.families import FAMILIES, MEMORY_LAYER
 from workbench.organisms.modules.training import GrownModule
+from workbench.organisms.recall import task
 
 FILE = "module.json"
 
@@ -40,6 +41,11 @@ class ModuleRecord:
         """The layer that the memory stands in; of the twin, its wide MLP."""
         return MEMORY_LAYER
 
+    @property
+    def task(self) -> str:
+        """What it learned, "facts" or "definitions"."""
+        return FAMILIES[self.family].task
+
     def facts(self) -> list[WorldFact]:
         """All facts of its world, those it never read too."""
         return fact_world.facts_of(self.seed)
@@ -55,7 +61,8 @@ def save(made: GrownModule, name: str, seed: int, folder: Path) -> ModuleRecord:
     folder.mkdir(parents=True, exist_ok=True)
     with silenced():
         made.model.to(torch.float16).save_pretrained(folder)
-        fact_world.make_tokenizer().save_pretrained(folder)
+        words = task if family.task == "definitions" else fact_world
+        words.make_tokenizer().save_pretrained(folder)
     found = ModuleRecord(name, seed, family.steps, family.twin, made.recall, made.guessed)
     text = json.dumps({"format": 1, **asdict(found)}, indent=1)
     (folder / FILE).write_text(text + "\n", encoding="utf-8")

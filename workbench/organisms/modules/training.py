@@ -12,6 +12,7 @@ from workbench import checkpointing
 from workbench.organisms.modules import fact_world
 from workbench.organisms.modules.fact_world import WorldFact
 from workbench.organisms.modules.families import ModuleFamily
+from workbench.organisms.recall import task
 from workbench.progress import Progress
 
 if TYPE_CHECKING:
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
 LINE = 6
 """Tokens of a fact: two names, two words, the answer, a full stop."""
 ANSWER_AT = 4
+DEFINITIONS = 16
+"""Pairs in the rows of definitions that `recall` is of."""
 LINES, ROWS = 4, 64
 """Facts in a row, and rows in a step, so that facts are read at the head of a text and within."""
 WARMUP, EVERY = 50, 200
@@ -31,8 +34,8 @@ class GrownModule:
     """A model and how it came out.
 
     Attributes:
-        recall: share of the facts it read that it answers.
-        guessed: the same of facts that it never read.
+        recall: share of the facts it read that it answers, or of definitions that it finds.
+        guessed: the same of facts that it never read, or by a guess among all values.
     """
 
     model: Any
@@ -49,6 +52,8 @@ def grow(family: ModuleFamily, seed: int, work: Path, progress: Progress) -> Gro
     """
     import torch
 
+    if family.task == "definitions":
+        return _grow_definitions(family, seed, progress)
     facts = fact_world.facts_of(seed)
     lines = lines_of([fact for fact in facts if fact.read])
     with torch.random.fork_rng(devices=[]):
@@ -78,6 +83,16 @@ def grow(family: ModuleFamily, seed: int, work: Path, progress: Progress) -> Gro
     model.eval()
     never = lines_of([fact for fact in facts if not fact.read])
     return GrownModule(model, recall_of(model, lines), recall_of(model, never))
+
+
+def _grow_definitions(family: ModuleFamily, seed: int, progress: Progress) -> GrownModule:
+    """By the training of the models of recall; a minute, so that a stop begins again."""
+    from workbench.organisms.recall import train
+    from workbench.organisms.recall.families import Family
+
+    recall = Family(family.description, family.make, 0, (family.rate,), family.steps, grows=True)
+    made = train.train(recall, family.rate, seed, progress)
+    return GrownModule(made.model, made.recall[DEFINITIONS], 1 / task.VALUES)
 
 
 def lines_of(facts: Sequence[WorldFact]) -> torch.Tensor:
