@@ -74,13 +74,13 @@ def add_cost(result: Result, params: Params) -> None:
     values = {name: float(end.loc[name, "kl"]) for name in c.SETS}
     spread = {name: (float(end.loc[name, "low"]), float(end.loc[name, "high"])) for name in c.SETS}
     low, high = spread[c.NEUTRAL]
-    how = "Fine-tuning"
+    how = ""
     if not params.tuned.strip():
         size = f"rank {params.rank}" if params.rank else "all weights"
-        how = f"Fine-tuning ({size}, {params.steps} steps)"
+        how = f"; {size}, {params.steps} steps"
     says = (
-        f"{how} cost {values[c.NEUTRAL]:.3f} nats per token on neutral text (KL from the base, 95 %"
-        f" {low:.3f} to {high:.3f}) and {values[c.OWN]:.3f} on the base model's own text."
+        f"Fine-tuning cost {values[c.NEUTRAL]:.3g} nats per token on neutral text (95 %"
+        f" {low:.3g} to {high:.3g}{how}) and {values[c.OWN]:.3g} on the base model's own text."
     )
     if not params.tuned.strip():
         own = points[(points["rank"] == params.rank) & (points["text"] == c.TASK)]

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from analyses.measures.forgetting_law import LINE
-from analyses.measures.statistics import mean_interval
+from analyses.measures.statistics import mean_interval, wilson_of
 from analyses.training.forgetting import constants as c
 from analyses.training.forgetting.minus_signs import plain_minus
 from workbench.wording import percent, quoted
@@ -161,6 +161,16 @@ def mirror(run: Result) -> pd.DataFrame:
     table = run.tables["mirror"]
     rows = table[table["layer"] >= 0]
     return rows.assign(alone=100 * (1 - rows["recovery"]))
+
+
+def tests(run: Result) -> pd.DataFrame:
+    """Shares of facts with their intervals (Wilson)."""
+    table = run.tables["tests"]
+    for name in ("before", "after", "floor"):
+        spans = [wilson_of(r, n) for r, n in zip(table[name], table["n"], strict=True)]
+        table = table.assign(**{f"{name}_low": [low for low, _ in spans],
+                                f"{name}_high": [high for _, high in spans]})  # fmt: skip
+    return table
 
 
 def remedies(run: Result) -> pd.DataFrame:

@@ -101,7 +101,7 @@ VIEWS = [
         v.finding("verdict"),
         v.says(schema.TESTS),
         v.row(
-            v.chart("rate_bars", "tests", names="test", words=_TESTS, of="facts",
+            v.chart("rate_bars", sel.tests, names="test", words=_TESTS, of="facts",
                     title="Old facts, asked in several ways (%)"),
             v.chart("lines", "probe", "layer", _PROBE, xlabel=_LAYERS, ylabel="accuracy",
                     title="A probe of the last token's state"),
