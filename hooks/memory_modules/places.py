@@ -12,6 +12,7 @@ from torch import nn
 from hooks.memory_modules.adapter import MemoryAdapter
 from hooks.memory_modules.experts import EXPERTS
 from hooks.memory_modules.feed_forward import feed_forward
+from hooks.memory_modules.lora import LORA
 from hooks.memory_modules.nearest_tokens import NEAREST_TOKENS
 from hooks.memory_modules.product_keys import PRODUCT_KEYS
 from hooks.memory_modules.vocabulary import MemorySlots
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from hooks.model import InstrumentedModel
 
 GROUP = "workbench.memory_adapters"
-OURS = (PRODUCT_KEYS, NEAREST_TOKENS, EXPERTS)
+OURS = (PRODUCT_KEYS, NEAREST_TOKENS, EXPERTS, LORA)
 
 
 @dataclass(frozen=True, eq=False)

@@ -51,3 +51,9 @@ def test_a_skeleton_is_python_and_names_what_stands_in_the_module() -> None:
     ast.parse(output("scaffold", "torch.nn:Bilinear"))
     for wrong in ("torch.nn:Nothing", "json:loads", "no_such_package:X"):
         assert CliRunner().invoke(app, ["modules", "scaffold", wrong]).exit_code == 2
+
+
+def test_a_run_leaves_out_default_parts_that_a_model_cannot_have() -> None:
+    given = ["run", "memory-modules", "--model", "organism/definitions-in-memory", "--json"]
+    done = CliRunner().invoke(app, given)
+    assert done.exit_code == 0, done.output

@@ -190,6 +190,7 @@ def run(
         progress.check()
     if preset is not None:  # which parts there are depends on the model
         chosen = asked.parse(asked.preset(preset, loaded, values))
+    chosen = account.with_possible_parts(asked, loaded, chosen)
     _tell_estimate(asked, loaded, chosen)
     try:
         with bar() as progress:

@@ -142,14 +142,14 @@ SCHEMA = Schema(
             C("weight", "Mean weight on the definition."),
             C("gate", "Mean gate."),
             C("chance", "What a token at random, far enough back, would hit."),
-            C("n", "KnownFacts.", title="questions"),
+            C("n", "Questions.", title="questions"),
         ]),
         TableSchema("distances", "Recall by tokens between definition and question.", [
             C("tokens", "Tokens between them."),
             C("from", "The fewest of them."),
             C("with_memory", "Share that is answered.", title="with the memory"),
             C("without", "The same with the memory off.", title="without it"),
-            C("n", "KnownFacts.", title="questions"),
+            C("n", "Questions.", title="questions"),
         ]),
         TableSchema("changes", "One question of each text, after a change of the memory.", [
             C("change", "What was changed."),

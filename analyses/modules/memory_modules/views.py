@@ -103,7 +103,7 @@ VIEWS = [
         v.finding("hits", "definitions"),
         v.says(schema.DEFINED),
         v.chart("labelled_bars", "changes", "change", "own", said="{:.0%}",
-                title="KnownFacts that are answered"),
+                title="Questions that are answered"),
         v.chart("lines", "distances", "from", _WITH, xlabel="tokens back, at least",
                 ylabel="share answered", title="By distance of the definition"),
         v.table("hits", "By head"),
