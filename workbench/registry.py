@@ -30,7 +30,6 @@ if TYPE_CHECKING:
     from pydantic import BaseModel
 
     from workbench.cost import Cost
-    from workbench.evaluation_card import CardCell
     from workbench.models.weight_delta import Delta
     from workbench.progress import Progress
     from workbench.result import Result
@@ -246,11 +245,6 @@ class Analysis:
         """Changes of weights that the run holds, by name."""
         give = getattr(self.module, "changes", None)
         return give(result) if give is not None else {}
-
-    def card(self, result: Result) -> Sequence[CardCell]:
-        """What a finished run puts on the evaluation card of its model."""
-        give = getattr(self.module, "card", None)
-        return give(result) if give is not None else ()
 
     def parse(self, values: Mapping[str, Any]) -> BaseModel:
         """`Params` from loose values (strings from a command line, JSON from a file).

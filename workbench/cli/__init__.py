@@ -21,6 +21,7 @@ from typer.core import TyperGroup
 from workbench import __version__
 from workbench.cli import (
     analyses,
+    card,
     corpus,
     doctor,
     features,
@@ -100,6 +101,7 @@ def _root(
 app.command("analyses")(analyses.analyses)
 app.command("run")(run.run)
 app.command("grid")(grid.grid)
+app.command("card")(card.card)
 app.add_typer(runs.app, name="runs")
 app.command("report")(report.report)
 app.command("changes")(report.changes)

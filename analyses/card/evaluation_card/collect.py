@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from workbench import registry, runs
 from workbench.errors import NotFound, WorkbenchError
 from workbench.evaluation_card import CardCell
+from workbench.result import Result
 
 
 @dataclass(frozen=True)
@@ -48,15 +49,21 @@ def cells_of(weight_hash: str, folder: str) -> dict[tuple[str, str], FoundCell]:
             continue
         if result.provenance.model.get("weight_hash") != weight_hash:
             continue
-        for cell in registry.get(entry.analysis).card(result):
+        give = card_function(registry.get(entry.analysis))
+        for cell in give(result) if give else ():
             found[cell.row, entry.analysis] = FoundCell(
                 cell, entry.analysis, entry.id, entry.started
             )
     return found
 
 
+def card_function(analysis: registry.Analysis) -> Callable[[Result], Sequence[CardCell]] | None:
+    """What the analysis puts on a card of a finished run; None where it puts nothing there."""
+    return getattr(analysis.module, "card", None)
+
+
 def _entries(root: Path | None) -> Iterator[runs.RunEntry]:
-    able = {each.name for each in registry.all_analyses()[0] if hasattr(each.module, "card")}
+    able = {each.name for each in registry.all_analyses()[0] if card_function(each)}
     listed = runs.with_runs_of_grids(runs.listing(root, samples=root is None))
     for entry in listed:
         if not entry.problem and not entry.partial and entry.analysis in able:

@@ -116,7 +116,7 @@ class EndReading:
             return step(self.model, state.fork(), ids)
 
 
-def said_after(
+def continuations(
     model: InstrumentedModel, prompts: Sequence[Sequence[int]], length: int
 ) -> list[str]:
     """What the model says after each of several prompts, greedily, to its end or to so many

@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from analyses.prompt.provenance.end_reading import said_after
+from analyses.prompt.provenance.end_reading import continuations
 from analyses.prompt.provenance.prompt_parts import PromptParts
 from hooks.prompt_changes import PromptChange, read_answer
 from workbench.models.conversation import has_template, render
@@ -36,7 +36,7 @@ def closed_book_table(
     words = model.text.decode_continuation(answer)
     wordings = _wordings(model, asked)
     progress(0.0, "The question without its context")
-    said_each = said_after(model, [ids for _, ids in wordings], len(answer) + _MORE)
+    said_each = continuations(model, [ids for _, ids in wordings], len(answer) + _MORE)
     for (name, ids), said in zip(wordings, said_each, strict=True):
         logp = float(read_answer(model, ids, answer, [PromptChange()]).total[0])
         same = said.strip().casefold().startswith(words.strip().casefold())

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from analyses.prompt.provenance.constants import LONG
-from analyses.prompt.provenance.end_reading import said_after
+from analyses.prompt.provenance.end_reading import continuations
 from analyses.prompt.provenance.neutral import neutral_tokens
 from analyses.prompt.provenance.prompt_parts import PromptParts, Range, Sentence
 from hooks.hidden_keys import unavailable_reason
@@ -119,7 +119,7 @@ def says_without(
         [*asked.ids[:start], *asked.ids[stop:]]
         for start, stop in zip(chosen["start"], chosen["stop"], strict=True)
     ]
-    said = dict(zip(chosen.index, said_after(model, cut, length), strict=True))
+    said = dict(zip(chosen.index, continuations(model, cut, length), strict=True))
     return [said.get(row, "") for row in table.index]
 
 
