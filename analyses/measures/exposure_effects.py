@@ -228,13 +228,16 @@ def placebo_coverage(
 
     Args:
         values: of texts that were never read.
-        sizes: of the real cohorts, made smaller where not half as many texts are there.
+        sizes: of the real cohorts, made smaller where not half as many texts are there. (0, 0)
+            where there are too few even for one.
     """
     rng = np.random.default_rng(seed)
-    half = len(values) // 2
-    fits = sizes if sizes.sum() <= half else np.maximum(FEWEST, sizes * half // sizes.sum())
-    while fits.sum() > half:
+    room = min(len(values) // 2, len(values) - FEWEST_NEVER)
+    fits = sizes if sizes.sum() <= room else np.maximum(FEWEST, sizes * room // sizes.sum())
+    while len(fits) and fits.sum() > room:
         fits, cohorts = fits[:-1], cohorts[:-1]
+    if not len(fits):
+        return 0, 0
     dealt = np.repeat(cohorts, fits)
     held = 0
     for number in range(rounds):

@@ -181,12 +181,12 @@ def _term(name: str, *, below: bool) -> Callable[[Result], Measured]:
 def _pre_trend(result: Result) -> Measured:
     bands = result.tables["bands"].iloc[0]
     out, cells = int(bands["before_outside"]), int(bands["before"])
-    held = bands["placebo_inside"] / bands["placebo_rounds"]
+    rounds = int(bands["placebo_rounds"])
     return Measured(
         f"{out} of {cells} cells before the reading outside, {int(bands['after_outside'])} of"
         f" {int(bands['after'])} from it on",
         REPLICATES if out == 0 and bands["after_outside"] > 0 else FAILS if out else PART,
-        f"never-read texts inside their band in {percent(held)} of draws",
+        f"never-read texts inside their band in {int(bands['placebo_inside'])} of {rounds} draws",
     )
 
 

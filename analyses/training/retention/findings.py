@@ -127,13 +127,18 @@ def add_profiles(result: Result) -> None:
     result.add(Finding("first_reading", float(first["effect"]), says.replace("-", "−"),
                        unit="nats per token",
                        interval=(float(first["low"]), float(first["high"]))))  # fmt: skip
-    inside = bands["placebo_inside"] / bands["placebo_rounds"]
+    rounds = int(bands["placebo_rounds"])
+    inside = bands["placebo_inside"] / rounds if rounds else -1.0
     says = (
         f"The design is checked: of {int(bands['before'])} cells before the reading"
         f" {int(bands['before_outside'])} lie outside the band, of {int(bands['after'])} from it on"
-        f" {int(bands['after_outside'])} do. Texts that were never read, dealt into cohorts as if"
-        f" they had been, stay inside a band of their own in {percent(inside)} of"
-        f" {int(bands['placebo_rounds'])} draws (95 % is what it promises)."
+        f" {int(bands['after_outside'])} do. "
+    ) + (
+        "Texts that were never read, dealt into cohorts as if they had been, stay inside a band of"
+        f" their own in {percent(inside)} of {rounds} draws (95 % is what it promises)."
+        if rounds
+        else f"{int(bands['never_read'])} texts that were never read are too few to try the band on"
+        " them."
     )
     values = {
         "before_outside": int(bands["before_outside"]),

@@ -46,7 +46,7 @@ class Params(BaseModel, frozen=True, extra="forbid"):
         " (paragraphs), JSON lines, a folder, or its address (s3://…)",
         json_schema_extra={"essential": True},
     )
-    items: int = Field(20, ge=4, le=600, description="Part `few-shot`: texts that are studied")
+    items: int = Field(16, ge=4, le=600, description="Part `few-shot`: texts that are studied")
     length: int = Field(24, ge=8, le=512, description="Part `few-shot`: tokens of each")
     batch: int = Field(4, ge=1, le=64, description="Part `few-shot`: texts read at once")
     rate: float = Field(
@@ -63,7 +63,7 @@ class Params(BaseModel, frozen=True, extra="forbid"):
         description="Part `few-shot`: AdamW's learning rate afterwards. 0: a third of the former",
     )
     compared: int = Field(
-        50,
+        30,
         ge=0,
         le=10_000,
         description="Part `few-shot`: updates with the optimizer's moments kept, and with a"

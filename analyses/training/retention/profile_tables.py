@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from analyses.measures.exposure_effects import (
+    FEWEST,
     NEVER,
     CohortEffects,
     check_never,
@@ -34,13 +35,8 @@ def add_tables(result: Result, panel: ExposurePanel, params: Params) -> None:
     """
     never = panel.repeats == 0
     check_never(int(never.sum()))
-    values = gain_of(panel)
-    cohort = np.array(
-        [
-            int(np.searchsorted(panel.steps, entry.steps[0] + 1)) if entry.steps else NEVER
-            for entry in panel.entries
-        ]
-    )
+    chosen_steps, cohort = _cohorts(panel)
+    values, steps = gain_of(panel)[:, chosen_steps], panel.steps[chosen_steps]
     profiles, events, bands = [], [], []
     for name, (least, most) in DOSES.items():
         chosen = never | ((panel.repeats >= least) & (panel.repeats <= most))
@@ -50,7 +46,7 @@ def add_tables(result: Result, panel: ExposurePanel, params: Params) -> None:
             if name == next(iter(DOSES)):
                 raise
             continue  # the whole has cohorts, this share of it has none
-        profiles.append(_cells(effects, panel).assign(dose=name))
+        profiles.append(_cells(effects, steps).assign(dose=name))
         events.append(_events(effects).assign(dose=name))
         inside, rounds = placebo_coverage(
             values[never], effects.n, effects.cohorts, seed=params.seed
@@ -76,15 +72,37 @@ def add_tables(result: Result, panel: ExposurePanel, params: Params) -> None:
     result.tables["bands"] = pd.DataFrame(bands)
 
 
-def _cells(effects: CohortEffects, panel: ExposurePanel) -> pd.DataFrame:
+def _cohorts(panel: ExposurePanel) -> tuple[np.ndarray, np.ndarray]:
+    """(kept steps that are used, the cohort of each text as a number among these).
+
+    Where few texts were first read between two kept steps, the step between them and the next ones
+    is left out, so that they are in one cohort.
+    """
+    first = np.array(
+        [
+            np.searchsorted(panel.steps, entry.steps[0] + 1) if entry.steps else NEVER
+            for entry in panel.entries
+        ]
+    )
+    used, waiting = [0], 0
+    for at in range(1, len(panel.steps)):
+        waiting += int((first == at).sum())
+        if waiting == 0 or waiting >= FEWEST or at == len(panel.steps) - 1:
+            used.append(at)
+            waiting = 0
+    steps = np.array(used)
+    return steps, np.where(first == NEVER, NEVER, np.searchsorted(steps, first))
+
+
+def _cells(effects: CohortEffects, steps: np.ndarray) -> pd.DataFrame:
     rows = []
     for row, cohort in enumerate(effects.cohorts):
-        for at, step in enumerate(panel.steps):
+        for at, step in enumerate(steps):
             effect, half = effects.effect[row, at], effects.critical * effects.error[row, at]
             plain, wide = effects.plain[row, at], _Z * effects.plain_error[row, at]
             rows.append(
                 (
-                    int(panel.steps[cohort]),
+                    int(steps[cohort]),
                     int(step),
                     int(at - cohort),
                     effect,
