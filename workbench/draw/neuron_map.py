@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 _COLUMNS = 384  # of pixels that the neurons of a layer share
 _SHADES = 8
-_PALEST = 0.25
+_PALEST = 0.1
 _NEAR = 0.012  # of the width: as far from a marked neuron a click still means it
 CATEGORIES = (
     "#3f7fc1", "#d9792b", "#2f9f78", "#8b68d0", "#c2475b", "#8a7a2f", "#4aa3b5", "#b0708f",
@@ -40,6 +40,7 @@ def neuron_map(
     title: str,
     says: str,
     marked: pd.DataFrame | None = None,
+    least: float = 0.0,
 ) -> hv.Overlay:
     """A map of neurons. A click chooses one: a marked one nearby, else the strongest of the pixel.
 
@@ -49,13 +50,14 @@ def neuron_map(
         kinds: what neurons are told apart by.
         says: what `strength` is, for hovering.
         marked: neurons drawn as points of their own: columns layer, number, name, kind.
+        least: the strength at which colours begin, palest.
     """
     style.load()
     import holoviews as hv
 
     layers = [int(layer) for layer in strength["layer"].values]
     n = strength.sizes["neuron"]
-    shown, who, how = _pixels(strength.values, kind.values, layers)
+    shown, who, how = _pixels(strength.values, kind.values, layers, least)
     bounds = (-0.5, layers[0] - 0.5, n - 0.5, layers[-1] + 0.5)
     palette = [shade for k in range(len(kinds)) for shade in _shades(hue_of(k))]
     image = hv.Image(
@@ -144,7 +146,7 @@ def neuron_at(data: Mapping[str, Any], points: Mapping[str, Any] | None, x: floa
 
 
 def _pixels(
-    strength: np.ndarray, kind: np.ndarray, layers: Sequence[int]
+    strength: np.ndarray, kind: np.ndarray, layers: Sequence[int], least: float
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """(place in the palette, number of the neuron, its strength) by layer and column of pixels."""
     import numpy as np
@@ -164,7 +166,8 @@ def _pixels(
             at = layer - layers[0], column
             who[at], how[at] = best, strength[row, best]
             if kind[row, best] >= 0:
-                step = min(_SHADES - 1, int(_SHADES * float(strength[row, best])))
+                share = (float(strength[row, best]) - least) / (1.0 - least)
+                step = min(_SHADES - 1, max(0, int(_SHADES * share)))
                 shown[at] = int(kind[row, best]) * _SHADES + step
     return shown, who, how
 

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from analyses.modules.ffn_map.choosing import NeuronTable
     from workbench.result import Result
 
-DISSOCIATES, PART, NOT = VERDICTS = ("dissociates", "in part", "does not dissociate")
+DISSOCIATES, PART, NOT_SHOWN = ("dissociates", "in part", "not shown")
 
 
 def verdict(row: pd.Series) -> str:
@@ -31,7 +31,7 @@ def verdict(row: pd.Series) -> str:
     do, more than without the others' neurons, and this more than with matched neurons.
     """
     told = [row[f"{name}_low"] > 0 for name in ("column", "row", "beyond")]
-    return DISSOCIATES if all(told) else PART if any(told) else NOT
+    return DISSOCIATES if all(told) else PART if any(told) else NOT_SHOWN
 
 
 def add_map(result: Result, neurons: NeuronTable) -> None:
@@ -87,13 +87,14 @@ def add_selectivity(result: Result, first: int) -> None:
     ]  # fmt: skip
     for number, row in enumerate(rows.to_dict("records")):
         _add_one(result, f"selective_{number}", row)
+    _add_matched(result, rows)
     clear = rows[rows["verdict"] == DISSOCIATES]
     ordered = rows.sort_values(["beyond_low", "column_low"], ascending=False)
     top = ordered[ordered["capability"].isin(clear["capability"])] if len(clear) else ordered
     _add_one(result, "clearest", top.iloc[0].to_dict())
     said = [f"{len(clear)} of {counted(len(rows), 'capability')} dissociate"]
     said[0] += f": {', '.join(clear['capability'])}." if len(clear) else "."
-    for word, phrase in ((PART, "In part"), (NOT, "Not")):
+    for word, phrase in ((PART, "In part"), (NOT_SHOWN, "Not shown to")):
         names = rows.loc[rows["verdict"] == word, "capability"]
         if len(names):
             said.append(f"{phrase}: {', '.join(names)}.")
@@ -102,6 +103,23 @@ def add_selectivity(result: Result, first: int) -> None:
     if rows["n"].min() < FEWEST:
         said.append(f"With {rows['n'].min()} held-out prompts each, intervals are wide.")
     result.add(Finding("dissociation", float(len(clear)), " ".join(said), "capabilities"))
+
+
+def _add_matched(result: Result, rows: pd.DataFrame) -> None:
+    """The control: what a set and its matched neurons cost, over all capabilities."""
+    names = ("own", "others", "control", "control_others")
+    mean = {name: float(rows[name].mean()) for name in names}
+    if mean["control"] != mean["control"]:
+        return
+    less = int((rows["beyond_low"] > 0).sum())
+    says = (
+        f"Over all capabilities, their neurons cost {_nats(mean['own'])} nats per token of their"
+        f" own answers and {_nats(mean['others'])} of the others'; matched neurons of the same"
+        f" layers and contribution {_nats(mean['control'])} and {_nats(mean['control_others'])}."
+        f" They are shown to be less selective for {less} of"
+        f" {counted(len(rows), 'capability')}."
+    )
+    result.add(Finding("matched", mean, says, "nats per token"))
 
 
 _VALUES = ("own", "others", "control", "control_others", "column", "beyond")
@@ -135,7 +153,7 @@ def _nats(value: float) -> str:
 
 
 def _words(word: str) -> str:
-    return "dissociates in part" if word == PART else word
+    return "dissociates in part" if word == PART else "is not shown to dissociate"
 
 
 def add_pairs(

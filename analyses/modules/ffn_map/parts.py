@@ -50,10 +50,10 @@ PARTS = [
         stands_on=["map"],
     ),
 ]
-DEFAULT: list[Name] = ["map", "ablation", "key-value", "sparsity"]
+DEFAULT: list[Name] = ["ablation", "key-value", "sparsity"]
 PRESETS = {
     "quick": {
-        "parts": ["map", "ablation"], "capabilities": "arithmetic, translation, code",
+        "parts": ["ablation"], "capabilities": "arithmetic, translation, code",
         "prompts": 30, "held_out": 8, "permutations": 60,
     },
     "paper": {"prompts": 200, "tokens": 64, "held_out": 50, "neurons": "50, 200, 800",

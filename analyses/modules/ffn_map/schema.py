@@ -12,7 +12,7 @@ _NEURON = C("neuron", "The neuron, by layer and number.")
 _LAYER, _NUMBER = C("layer", "Its layer, from 0."), C("number", "Its number in the layer.")
 _LOW, _HIGH = C("low", "Lower end of its 95 % interval over prompts."), C("high", "Upper end.")
 _NATS = "nats per token"
-_K = C("k", "How many neurons of each capability were wanted.", title="neurons")
+_K = C("k", "How many neurons of each capability were wanted.", title="wanted")
 _OF = C("of", "Whose neurons were held at their means.", title="neurons of")
 _PRECISION = C("precision", "Average precision of its activation for the capability's prompts"
                " against all others; 1 is perfect.", title="average precision")  # fmt: skip
@@ -103,7 +103,7 @@ SCHEMA = Schema(
             C("beyond_low", "Lower end."), C("beyond_high", "Upper end."),
             C("n", "Held-out prompts.", title="prompts"),
             C("verdict", "`dissociates` if all three differences are above zero, `in part` if some"
-              " are, else `does not dissociate`."),
+              " are, else `not shown`."),
         ]),
         TableSchema("prompts", "The held-out prompts.", [
             C("prompt", "Number of the prompt.", title="number"), _CAPABILITY,
@@ -176,6 +176,7 @@ SCHEMA = Schema(
         F("dissociation", "Capabilities that dissociate", "capabilities"),
         F("clearest", "The most selective ablation", _NATS, chosen=True),
         F("selective_*", "How selective the ablation of one capability is", _NATS),
+        F("matched", "What sets and matched neurons cost", _NATS),
         F("pairs", "Pairs of capabilities that dissociate doubly", "pairs"),
         F("map", "Neurons above chance", "neurons"),
         F("always", "Neurons that are always active", "neurons"),

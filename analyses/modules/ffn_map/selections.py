@@ -55,6 +55,11 @@ def strength_and_kind(run: Result, shown: str) -> tuple[xr.DataArray, xr.DataArr
     return best, kind.where(above, -1).astype(int)
 
 
+def least(run: Result) -> float:
+    """The average precision at which colours begin."""
+    return float(run.tables["capabilities"]["threshold"].min())
+
+
 def marked(run: Result, shown: str) -> pd.DataFrame | None:
     """Neurons with a card that are drawn as points, by the capability that they tell best."""
     cards = run.tables.get("cards")
@@ -138,7 +143,13 @@ def contexts(run: Result, at: tuple[int, int]) -> pd.DataFrame | None:
     if table is None or "neuron" not in table:
         return None
     rows = table[table["neuron"] == neuron_name(*at)]
+    rows = rows.assign(before=[_end(text, 36) for text in rows["before"]])
     return rows[["before", "token", "activation", "capability"]].reset_index(drop=True)
+
+
+def _end(text: str, most: int) -> str:
+    """The end of a text, as long as a table has room for."""
+    return text if len(text) <= most else f"…{text[1 - most :]}"
 
 
 def tokens(run: Result, at: tuple[int, int]) -> list[str]:
@@ -201,6 +212,7 @@ def answers(run: Result, pick: Pick) -> pd.DataFrame:
     after = said[(said["of"] == pick["of"]) & (said["k"] == pick["k"])].set_index("prompt")
     numbers = [n for n in own["prompt"] if n in after.index]
     own = own.set_index("prompt").loc[numbers]
+    own = own.assign(text=[_end(text, 70) for text in own["text"]])
     rises = after.loc[numbers, "loss"] - before.loc[numbers, "loss"]
     frame = own[["text", "answer"]].assign(
         before=before.loc[numbers, "says"], after=after.loc[numbers, "says"], rise=rises

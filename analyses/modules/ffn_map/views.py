@@ -43,7 +43,7 @@ def _map(run: Result, pick: v.Pick) -> list[v.Item]:
         draw.kind_key("Colours:", sel.names(run)),
         v.picture(
             "neuron_map", strength, kind, kinds=sel.names(run), says="average precision",
-            marked=sel.marked(run, shown), picks="feature",
+            marked=sel.marked(run, shown), least=sel.least(run), picks="feature",
             title=f"Neurons above chance, by layer: {what}",
         ),
     ]  # fmt: skip
@@ -80,11 +80,11 @@ def _cell(run: Result, pick: v.Pick) -> list[v.Item]:
 
 
 ANSWER = v.Answer(
-    ("clearest", "dissociation", "map"), picture=("Ablation", 0), beside=("untrained",)
+    ("clearest", "dissociation", "map"), picture=("Ablation", 0), beside=("matched", "untrained")
 )
 VIEWS = [
     v.View("Ablation", needs="matrix", otherwise=_NO_MATRIX, parts=[
-        v.finding("clearest", "dissociation", "pairs"),
+        v.finding("clearest", "dissociation", "matched", "pairs"),
         v.says(schema.MATRIX),
         v.knob("k", "Ablated", sel.sizes),
         v.on("k", _matrix, picks="cell"),
