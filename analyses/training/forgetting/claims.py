@@ -70,9 +70,10 @@ def _half(result: Result) -> Measured:
     measured = (
         f"random halves {percent(values['random'])}, the update halved {percent(values['shrunk'])}"
     )
-    spread = f"draws: {percent(values['random_low'])} to {percent(values['random_high'])}"
-    told = sign(values["random_low"], values["random_high"], at=values["shrunk"])
-    return Measured(plain_minus(measured), verdict_of([told]), plain_minus(spread))
+    low, high = values["random_low"], values["random_high"]
+    spread = f"95 % over draws: {percent(low)} to {percent(high)}"
+    told = [sign(low, high, at=0.5), sign(low, high, at=values["shrunk"])]
+    return Measured(plain_minus(measured), verdict_of(told), plain_minus(spread))
 
 
 def _valley(result: Result) -> Measured:

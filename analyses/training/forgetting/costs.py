@@ -14,10 +14,11 @@ if TYPE_CHECKING:
     from analyses.training.forgetting.params import Params
     from hooks.model import InstrumentedModel
 
-_ANSWER = 4  # tokens of an answer, or generated for it
+_GENERATED = 2  # tokens beyond an answer
 _SUBJECTS = 20  # of a relation, whose prompts are looked at
 _ASKED = 2  # facts that are asked closed-book for each that is tested
-_REMEDIES = 5  # trainings
+_REMEDIES = 4  # trainings
+_COPIES = 6  # of all weights, while a copy is trained and compared
 
 
 def cost(model: InstrumentedModel, params: Params) -> dict[str, Cost]:
@@ -27,23 +28,28 @@ def cost(model: InstrumentedModel, params: Params) -> dict[str, Cost]:
 
 def stages(model: InstrumentedModel, params: Params) -> dict[str, dict[str, Cost]]:
     """By part, and by stage of it."""
-    prompt = _prompt(model, params)
+    asked = _tokens_of_fact(model, params)
     row_set = params.measured * params.length
-    once = Cost(forward=3 * row_set, passes=3 * max(1, row_set / 512))
-    facts = params.facts * (prompt + _ANSWER)
+    once = Cost(
+        forward=3 * row_set,
+        passes=3 * max(1, row_set / 512),
+        bytes=_COPIES * sum(p.nbytes for p in model.module.parameters()),
+    )
+    facts = params.facts * asked
     prepare = once + Cost(
-        forward=_ASKED * 2 * facts + row_set, passes=params.length + 6 * len(relations_of(params))
+        forward=_ASKED * (2 * facts + _GENERATED * params.facts) + row_set,
+        passes=params.length + 6 * len(relations_of(params)),
     )
     train = _training(params, params.steps, full=params.rank == 0)
     measured = once * len(log_spaced(params.steps))
     one = Cost(forward=row_set * 2, passes=16) if params.tuned.strip() else train + measured
     other = [rank for rank in dict.fromkeys(params.ranks) if rank != params.rank]
     low = _training(params, params.steps, full=False) + measured
-    yard = 2 * params.map_rows * params.length + params.map_facts * (prompt + _ANSWER)
+    yard = 2 * params.map_rows * params.length + params.map_facts * asked
     entry = Cost(forward=yard, passes=3)
     groups = len(module_groups(model, finer=params.finer))
     layers = 2 * (model.n_layers + 1)
-    again = params.realign_steps * c.STEP_ROWS * (prompt + _ANSWER)
+    again = params.realign_steps * c.STEP_ROWS * asked
     realigned = Cost(forward=again, passes=params.realign_steps, backward=2 * again)
     shots = facts * (1 + params.shots)
     remedy = _training(params, params.steps, full=params.rank == 0) + once
@@ -66,14 +72,16 @@ def stages(model: InstrumentedModel, params: Params) -> dict[str, dict[str, Cost
 
 def _training(params: Params, steps: int, *, full: bool) -> Cost:
     tokens = steps * params.rows * params.length
-    return Cost(forward=tokens, passes=steps, backward=tokens * (2 if full else 1))
+    # A low-rank update has small matrices beside the large ones, which are slow for their size.
+    return Cost(forward=tokens, passes=steps, backward=tokens * (2 if full else 1.6))
 
 
-def _prompt(model: InstrumentedModel, params: Params) -> float:
-    """Tokens of a closed-book prompt, about."""
-    lengths = [
-        len(model.tokens(relation.closed_book_prompt(fact.subject).text))
-        for relation in relations_of(params)
-        for fact in relation.facts[:_SUBJECTS]
-    ]
+def _tokens_of_fact(model: InstrumentedModel, params: Params) -> float:
+    """Tokens of a closed-book prompt and its answer, about."""
+    lengths = []
+    for relation in relations_of(params):
+        for fact in relation.facts[:_SUBJECTS]:
+            prompt = relation.closed_book_prompt(fact.subject)
+            answer = model.continuation_tokens(prompt.continuation(fact.answer))
+            lengths.append(len(model.tokens(prompt.text)) + len(answer))
     return sum(lengths) / max(1, len(lengths))

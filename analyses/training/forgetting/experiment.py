@@ -92,9 +92,8 @@ def _law(one: _Run, progress: Progress) -> None:
             one.model, materials.rows(params), params, rank, list(materials.bases.values()),
             progress.subprogress(n / len(ranks), (n + 1) / len(ranks)),
         )  # fmt: skip
-        materials.runs[rank] = done
-        tables = [each.points for each in materials.runs.values()]
-        one.result.tables["points"] = pd.concat(tables, ignore_index=True)
+        materials.runs[rank] = done.points
+        one.result.tables["points"] = pd.concat(list(materials.runs.values()), ignore_index=True)
     points = task_nats(one.result.tables["points"])
     one.result.tables["law"] = points[points["rank"] > 0].reset_index(drop=True)
     one.result.tables["fits"] = fit_table(one.result.tables["law"], params.seed)

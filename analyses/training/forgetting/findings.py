@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from analyses.training.forgetting.retention_tests import RetentionResults
     from workbench.result import Result
 
+_NO_BARRIER = 1e-3  # nats per token
 _SAYS = {
     KEPT: "The facts are kept",
     MISPLACED: "The facts are misplaced, not lost",
@@ -124,15 +125,17 @@ def add_path(result: Result) -> None:
     table = result.tables["path"]
     shares = table["share"].to_numpy(float)
     values: dict[str, float] = {}
-    parts = []
+    parts, highest = [], 0.0
     for name, what in (("neutral", "neutral text"), ("task", "the new task's text")):
         losses = table[name].to_numpy(float)
         height, at = barrier(shares, losses)
         ends = losses[np.isin(shares, (0.0, 1.0))]
-        gap = float(abs(ends[-1] - ends[0]))
+        gap, highest = float(abs(ends[-1] - ends[0])), max(highest, height)
         values |= {name: height, f"{name}_share": height / gap if gap > 1e-6 else float("nan")}
         parts.append(f"{height:.3f} nats on {what} (at {percent(at)} of the update)")
-    says = f"The highest barrier on the straight line between the two: {' and '.join(parts)}"
+    says = "No barrier lies on the straight line between the two"
+    if highest > _NO_BARRIER:
+        says = f"The highest barrier on the straight line between the two: {' and '.join(parts)}"
     best = table.loc[table["task"].idxmin(), "share"]
     says += f"; the new task's loss is lowest at {percent(float(best))} of the update."
     result.add(Finding("path", values, plain_minus(says), unit="nats per token"))
@@ -203,7 +206,10 @@ def _add_verdict(result: Result, told: str, found: RetentionResults, seed: int) 
         back = found.tests[c.REALIGNED].after[gone]
         steps = f"{int(back.sum())} of {len(back)} come back after re-alignment on other facts"
         says += f" Of those no longer said, {steps}" if len(back) else " None is no longer said"
-        says += f" (from random weights {percent(float(again['floor']))} are said)."
+        says += f" (without the facts the same steps get {percent(float(again['floor']))} right"
+        if found.unknown == found.unknown:
+            says += f", and of facts that the base never knew {percent(found.unknown)}"
+        says += ")."
         others = [
             f"{name} {percent(row.before)} before, {percent(row.after)} after"
             for name, row in tests.iterrows()

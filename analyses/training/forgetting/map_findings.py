@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from analyses.measures.statistics import mean_interval
 from analyses.training.forgetting import constants as c
 from analyses.training.forgetting.fine_tuning import fine_tune
 from analyses.training.forgetting.minus_signs import plain_minus
@@ -79,22 +80,22 @@ def add_halves(result: Result) -> None:
     table = result.tables["halves"]
     shrunk = table[table["kind"] == c.SHRUNK].iloc[0]
     random = table[table["kind"] == c.HALVES]
-    if random.empty:
+    if len(random) < 2:
         return
+    mean, (low, high) = mean_interval(random["recovery"].to_numpy(float))
     values = {
-        "random": float(random["recovery"].mean()),
-        "random_low": float(random["recovery"].min()),
-        "random_high": float(random["recovery"].max()),
+        "random": mean,
+        "random_low": low,
+        "random_high": high,
         "shrunk": float(shrunk["recovery"]),
         "random_cost": float(random["cost"].mean()),
         "shrunk_cost": float(shrunk["cost"]),
     }
     says = (
         f"Random halves of the modules put back bring back {percent(values['random'])} of the"
-        f" forgetting ({percent(values['random_low'])} to {percent(values['random_high'])},"
-        f" {len(random)} draws) for {percent(values['random_cost'])} of the new task's gain;"
-        f" the whole update halved, {percent(values['shrunk'])} for"
-        f" {percent(values['shrunk_cost'])}."
+        f" forgetting (95 % over {len(random)} draws: {percent(low)} to {percent(high)}) for"
+        f" {percent(values['random_cost'])} of the new task's gain; the whole update halved,"
+        f" {percent(values['shrunk'])} for {percent(values['shrunk_cost'])}."
     )  # fmt: skip
     fitted = effects(table)
     values |= {f"effect_{name}": value for name, (value, _) in fitted.items()}

@@ -9,7 +9,7 @@ import pandas as pd
 
 from analyses.measures.forgetting_divergence import BasePredictions, RowSet, base_predictions
 from analyses.training.forgetting import constants as c
-from analyses.training.forgetting.fine_tuning import FineTuned, fine_tune, measured_rows
+from analyses.training.forgetting.fine_tuning import fine_tune, measured_rows
 from analyses.training.forgetting.given_pair import given_pair
 from analyses.training.forgetting.old_facts import OldFacts, old_facts
 from analyses.training.forgetting.task_texts import (
@@ -39,7 +39,7 @@ class Materials:
         task: None where the pair was given without text of its task.
         pair: the two sets of weights.
         points: what was measured of the pair, and on the way to it (see `FineTuned.points`).
-        runs: the trainings, by rank.
+        runs: what was measured of every training, by rank.
     """
 
     facts: OldFacts
@@ -47,7 +47,7 @@ class Materials:
     task: TaskText | None
     pair: WeightPair
     points: pd.DataFrame
-    runs: dict[int, FineTuned]
+    runs: dict[int, pd.DataFrame]
 
     def yardstick(self, model: InstrumentedModel, params: Params) -> MixtureYardstick:
         """What every entry of a map is measured with."""
@@ -100,7 +100,7 @@ def gather(
     tuned = fine_tune(
         model, found.rows(params), params, params.rank, list(bases.values()), training
     )
-    found.pair, found.points, found.runs = tuned.pair, tuned.points, {params.rank: tuned}
+    found.pair, found.points, found.runs = tuned.pair, tuned.points, {params.rank: tuned.points}
     return found
 
 

@@ -32,7 +32,8 @@ from analyses.training.forgetting.reset_map import best_window, effects
 from hooks.mixed_weights import changed, weights_copied
 from tests.helpers import tiny
 from tests.helpers import tuned_pairs as pairs
-from workbench import parts
+from tests.helpers.token_counter import counting
+from workbench import cost, parts
 from workbench.errors import BadInput, NotFinite
 from workbench.progress import Progress
 from workbench.result import Result
@@ -325,9 +326,27 @@ def test_windows_and_effects_of_halves():
     assert found["attention"][0] == pytest.approx(0.0, abs=1e-9)
 
 
+@pytest.mark.parametrize(
+    # Of the tests of retention half is the model of random weights, which is not counted here.
+    "named", [["law"], ["reset-more", "path", "cka"], ["first-steps", "remedies", "aligned"]]
+)  # fmt: skip
+def test_tokens_are_counted(named, tmp_path):
+    params = forgetting.Params.model_validate({
+        **_SMALL, "facts_file": str(pairs.facts_file(tmp_path, 0)), "task": task_file(tmp_path),
+        "facts": 12, "steps": 8, "ranks": [2, 4], "rank": 4, "early": 6, "parts": named,
+    })  # fmt: skip
+    model = wb.load((copy.deepcopy(base(0).module), pairs.tokenizer()))
+    wanted = parts.running(forgetting.PARTS, params)
+    stated = cost.total(c for name, c in forgetting.cost(model, params).items() if name in wanted)
+    with counting(model) as counted:
+        forgetting.run(model, params, Progress())
+    assert 0.5 <= stated.forward / counted.forward <= 2
+    assert 0.5 <= stated.backward / counted.backward <= 2
+
+
 def test_costs_are_stated_for_every_part():
     model = base(0)
     stated = forgetting.cost(model, forgetting.Params(facts_file=None, relations="capital"))
     assert set(stated) == {part.name for part in forgetting.PARTS}
-    assert all(cost.forward > 0 for cost in stated.values())
+    assert all(each.forward > 0 for each in stated.values())
     assert parts.running(forgetting.PARTS, forgetting.Params(parts=["law"])) == {"law", "pair"}
