@@ -1,0 +1,71 @@
+"""How well changes are predicted that other orders of training brought: rank correlations whose
+intervals know that what one order changed goes together.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from analyses.measures.statistics import spearman
+
+if TYPE_CHECKING:
+    from jaxtyping import Float
+
+_DRAWS = 1000
+
+
+class Agreement(NamedTuple):
+    """Spearman's correlation, with its 95 % interval over orders."""
+
+    r: float
+    low: float
+    high: float
+
+
+def agreement(
+    predicted: Float[np.ndarray, "order text"],
+    real: Float[np.ndarray, "order text"],
+    seed: int = 0,
+) -> Agreement:
+    """Rank correlation over all texts of all orders; orders are drawn again (bootstrap, 1,000
+    draws), so the interval is for other orders of the same texts. NaN where one side does not vary.
+    """
+    drawn = _draws(predicted, real, seed)
+    return Agreement(spearman(predicted.ravel(), real.ravel()), *_interval(drawn))
+
+
+def gained(
+    predicted: Float[np.ndarray, "order text"],
+    rival: Float[np.ndarray, "order text"],
+    real: Float[np.ndarray, "order text"],
+    seed: int = 0,
+) -> Agreement:
+    """The correlation of one predictor less a rival's, both over the same drawn orders."""
+    both = _draws(predicted, real, seed) - _draws(rival, real, seed)
+    value = spearman(predicted.ravel(), real.ravel()) - spearman(rival.ravel(), real.ravel())
+    return Agreement(value, *_interval(both))
+
+
+def explained(
+    predicted: Float[np.ndarray, "order text"], real: Float[np.ndarray, "order text"]
+) -> float:
+    """1 - squared error / squared change: 1 is exact, 0 is as good as predicting that nothing
+    changes, below 0 worse.
+    """
+    total = float((real**2).sum())
+    return 1 - float(((predicted - real) ** 2).sum()) / total if total else float("nan")
+
+
+def _draws(predicted: np.ndarray, real: np.ndarray, seed: int) -> np.ndarray:
+    draw = np.random.default_rng(seed)
+    orders = draw.integers(len(real), size=(_DRAWS, len(real)))
+    return np.array([spearman(predicted[rows].ravel(), real[rows].ravel()) for rows in orders])
+
+
+def _interval(values: np.ndarray) -> tuple[float, float]:
+    if len(values) == 0 or np.isnan(values).all():
+        return float("nan"), float("nan")
+    low, high = np.nanpercentile(values, [2.5, 97.5])
+    return float(low), float(high)
