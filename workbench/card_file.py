@@ -6,8 +6,6 @@ import json
 import math
 from typing import TYPE_CHECKING, Any
 
-from workbench.terminal import duration
-
 if TYPE_CHECKING:
     from workbench.result import Result
 
@@ -51,7 +49,7 @@ def as_markdown(result: Result) -> str:
 
 def _row(row: dict[str, Any]) -> str:
     if row["state"] != "measured":
-        takes = "" if math.isnan(row["seconds"]) else f", takes {duration(row['seconds'])}"
+        takes = f", takes {row['takes']}" if row["takes"] else ""
         says = f"{row['state']}{takes}. {row['says']}".strip()
         return f"| {_cell(row['asks'])} | {_cell(says)} | | | |"
     says = _cell(row["says"])

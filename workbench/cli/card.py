@@ -10,7 +10,7 @@ import typer
 from workbench.cli.run import Device, Dtype
 from workbench.cli.runs import Runs
 from workbench.errors import BadInput, WorkbenchError
-from workbench.terminal import bar, complain, duration, err, out, plain
+from workbench.terminal import bar, complain, err, out, plain
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -103,8 +103,8 @@ def _fill(model: Any, params: dict[str, str], folder: Path | None, minutes: floa
         return
     err().print("To be run:")
     for row in missing.itertuples():
-        takes = duration(row.seconds) if row.seconds == row.seconds else "a time not known"
-        err().print(f"  {plain(row.analysis)}: {plain(row.asks)} ({takes})")
+        takes = f" ({plain(row.takes)})" if row.takes else ""
+        err().print(f"  {plain(row.analysis)}: {plain(row.asks)}{takes}")
     for analysis in missing["analysis"].unique():
         try:
             with bar() as progress:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 
 from analyses.card.evaluation_card.constants import APART, CHANCE, MEASURED, MISSING, NO_NULL
+from workbench.cost import in_words
 from workbench.result import Finding, Result
-from workbench.terminal import duration
 
 
 def add_rows(result: Result) -> None:
@@ -24,7 +24,7 @@ def add_rows(result: Result) -> None:
         )
     if len(missing):
         seconds = missing["seconds"].sum()
-        says += f". To fill the other {len(missing)} takes about {duration(seconds)}"
+        says += f". To fill the other {len(missing)} takes {in_words(seconds)}"
     values = {
         "answered": float(measured["row"].nunique()), "asked": float(asked),
         "told": float((told == APART).sum()),

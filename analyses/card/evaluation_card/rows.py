@@ -19,6 +19,7 @@ from analyses.card.evaluation_card.constants import (
     NO_NULL,
 )
 from workbench import account, registry
+from workbench.cost import in_words
 from workbench.errors import NotFound
 from workbench.evaluation_card import ROWS, CardCell, CardRow
 
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
 _WIDTH = 1.96  # standard errors in half of a 95 % interval
 _COLUMNS = [
     "row", "asks", "setting", "state", "value", "unit", "low", "high", "null", "beside", "errors",
-    "p", "told", "says", "analysis", "run", "made", "seconds",
+    "p", "told", "says", "analysis", "run", "made", "seconds", "takes",
 ]  # fmt: skip
 
 
@@ -51,7 +52,7 @@ def card_table(
         else:
             rows.append(about | _missing(model, row))
     table = pd.DataFrame(rows).reindex(columns=_COLUMNS)
-    for column in ("says", "unit", "beside", "analysis", "run", "made"):
+    for column in ("says", "unit", "beside", "analysis", "run", "made", "takes"):
         table[column] = table[column].fillna("")
     return table.assign(told=_told(table))
 
@@ -84,7 +85,9 @@ def _missing(model: InstrumentedModel, row: CardRow) -> dict[str, Any]:
     params = account.with_possible_parts(analysis, model, analysis.parse({}))
     seconds = account.stated(analysis, model, params).get("seconds") or math.nan
     needs = f"Needs {row.needs}." if row.needs else ""
-    return {"state": MISSING, "seconds": seconds, "analysis": row.made_by, "says": needs}
+    takes = "" if math.isnan(seconds) else in_words(seconds)
+    return {"state": MISSING, "seconds": seconds, "takes": takes, "analysis": row.made_by,
+            "says": needs}  # fmt: skip
 
 
 def errors_from_null(cell: CardCell) -> float:

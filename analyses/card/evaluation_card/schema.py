@@ -38,7 +38,8 @@ SCHEMA = Schema(
             C("analysis", "The analysis that measured it, or would."),
             C("run", "The run that says it."),
             C("made", "When that was."),
-            C("seconds", "About how long it takes to measure it.", "seconds", title="would take"),
+            C("seconds", "About how long it takes to measure it.", "seconds"),
+            C("takes", "The same in words.", title="would take"),
         ]),
         TableSchema("memories", "The kinds of memory that this model has.", [
             C("memory", "Which memory."),

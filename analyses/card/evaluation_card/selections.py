@@ -41,7 +41,7 @@ def measured(run: Result) -> pd.DataFrame:
 def missing(run: Result) -> pd.DataFrame:
     """The rows that have none: what would fill them, in what time."""
     table = run.tables["card"]
-    return table.loc[table["state"] != MEASURED, ["asks", "state", "analysis", "seconds", "says"]]
+    return table.loc[table["state"] != MEASURED, ["asks", "state", "analysis", "takes", "says"]]
 
 
 def changed(run: Result) -> pd.DataFrame:

@@ -9,7 +9,7 @@ from workbench.draw import colour
 
 _HUES = {sel.TOLD: colour.MEMORY, sel.NOT_TOLD: colour.OTHER}
 
-ANSWER = v.Answer(("card", "differ"), picture=("Card", 0))
+ANSWER = v.Answer(("card", "differ"), picture=("Card", 0), beside=sel.FINDINGS)
 VIEWS = [
     v.View("Card", needs="card", parts=[
         v.chart("intervals", sel.from_null, "question", "what", hues=_HUES,
@@ -17,8 +17,14 @@ VIEWS = [
                 title="How far each number lies from chance"),
         v.finding(*sel.FINDINGS),
         v.says(schema.CARD, small=True),
+    ]),
+    v.View("Numbers", needs="card", parts=[
         v.table(sel.measured, "Numbers, with what chance gives", of="card"),
-        v.table(sel.missing, "Not measured", of="card"),
+    ]),
+    v.View("Not measured", needs="card", parts=[
+        v.table(sel.missing, "What is open, and how long it takes", of="card"),
+    ]),
+    v.View("Memories", needs="memories", parts=[
         v.table("memories", "The memories of this model"),
     ]),
     v.View("Beside", needs="differences", parts=[
@@ -29,5 +35,4 @@ VIEWS = [
                 title="This model less the other"),
         v.table("differences"),
     ]),
-    v.View("Everything", needs="card", parts=[v.table("card", "The whole card")]),
 ]  # fmt: skip
