@@ -206,9 +206,9 @@ def _add_verdict(result: Result, told: str, found: RetentionResults, seed: int) 
         back = found.tests[c.REALIGNED].after[gone]
         steps = f"{int(back.sum())} of {len(back)} come back after re-alignment on other facts"
         says += f" Of those no longer said, {steps}" if len(back) else " None is no longer said"
-        says += f" (without the facts the same steps get {percent(float(again['floor']))} right"
+        says += f" (without the facts {percent(float(again['floor']))} would be right"
         if found.unknown == found.unknown:
-            says += f", and of facts that the base never knew {percent(found.unknown)}"
+            says += f"; of facts that the base never knew {percent(found.unknown)} are said then"
         says += ")."
         others = [
             f"{name} {percent(row.before)} before, {percent(row.after)} after"

@@ -78,11 +78,17 @@ VIEWS = [
         ),
         v.says("Click a cell: what this module brings back."),
         v.knob("measure", "Shown", lambda run: sel.MEASURES, width=320),
-        v.row(v.on(["measure", "layer", "pos"], _grid),
-              v.on(["layer", "pos"], _module), widths=(420, 420)),
+        v.row(
+            v.on(["measure", "layer", "pos"], _grid),
+            v.column(
+                v.on(["layer", "pos"], _module),
+                v.chart("intervals", sel.halves, "kind", "what",
+                        title="Half of everything put back",
+                        unit="% (with the 95 % interval over draws)"),
+            ),
+            widths=(420, 420),
+        ),
         v.on(["layer", "pos"], _said),
-        v.chart("intervals", sel.halves, "kind", "what", title="Half of everything put back",
-                unit="% (with the 95 % interval over draws)"),
         v.table("reset", "All modules, most first", order=["-recovery"]),
     ]),
     v.View("Mirror", needs="cumulative", parts=[
