@@ -14,6 +14,9 @@ if TYPE_CHECKING:
 
 _MOST = 48
 """Slots that are drawn."""
+_LEAST = 0.02
+"""Reads smaller than this share of the largest would not be seen."""
+_TICKS = 24
 
 
 def slot_raster(
@@ -42,6 +45,7 @@ def slot_raster(
         (pos - 0.46, rows[slot] - 0.46, pos + 0.46, rows[slot] + 0.46, size / top,
          f"slot {slot}", style.plain(tokens[pos]), f"{size:.3g}")
         for pos, slot, size in zip(ink["pos"], ink["slot"], ink["size"], strict=True)
+        if size > _LEAST * top
     ]  # fmt: skip
     marks = [
         (w.pos, rows[w.slot], f"slot {w.slot}", str(w.kind), f"{w.strength:.2f}")
@@ -76,6 +80,7 @@ def slot_raster(
             .opts(backend="matplotlib", color="white", edgecolor=colour.CONTEXT, s=30)
         )
     quiet = {"show_legend": False}
+    step = -(-len(tokens) // _TICKS)
     return finish(
         hv.Overlay(parts),
         bokeh=quiet,
@@ -85,7 +90,7 @@ def slot_raster(
         xlim=(-0.5, len(tokens) - 0.5),
         ylim=(-0.5, max(1, len(rows)) - 0.5),
         invert_yaxis=True,
-        xticks=[(n, style.plain(token, 12)) for n, token in enumerate(tokens)],
+        xticks=[(n, style.plain(tokens[n], 12)) for n in range(0, len(tokens), step)],
         yticks=[(n, str(slot)) for slot, n in rows.items()],
         xrotation=45 if len(tokens) > 4 else 0,
         xlabel="token",

@@ -25,3 +25,9 @@ WHOLE, OFF, GOLD, ANOTHER, SWAP = CHANGES = (
     "another definition's value in its place",
 )  # fmt: skip
 """What is changed of a memory in which definitions stand."""
+
+NO_MEMORY, ALL_TOKENS, NEAREST, BY_LOT = (
+    "no memory", "every token", "the nearest tokens", "random tokens",
+)  # fmt: skip
+INVENTED, COUNTERFACTUAL = ("invented", "counterfactual")
+"""What a question reads of a document outside of the prompt."""

@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING
 
 from analyses.modules.memory_modules.constants import CHANGES
 from analyses.modules.memory_modules.definitions import LENGTH, ROWS
+from analyses.modules.memory_modules.document import MOST
 from analyses.modules.memory_modules.fact_slots import Memories
 from analyses.modules.memory_modules.params import levels_of, relations_of
-from analyses.modules.memory_modules.parts import no_facts, no_slots, no_twin
+from analyses.modules.memory_modules.parts import no_document, no_facts, no_slots, no_twin
 from workbench.cost import Cost
 from workbench.organisms.modules import module_record
 
@@ -58,6 +59,12 @@ def cost(model: InstrumentedModel, params: Params) -> dict[str, Cost]:
         "values": Cost(forward=(_SWAPS + 1) * facts * tokens, passes=(_SWAPS + 1) * facts),
         "share": Cost(forward=parts * shared * tokens, passes=parts),
     }
+    if no_document(model) is None:
+        lines, conditions = min(known, MOST), 10
+        found["document"] = Cost(
+            forward=lines * (tokens + _ANSWER) * 2 + 2 * (conditions + 1) * lines * tokens,
+            passes=2 * (conditions + 1 + lines),
+        )
     if no_twin(model) is None:
         found["twin"] = masked
     return found

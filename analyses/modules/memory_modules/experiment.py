@@ -12,6 +12,7 @@ from analyses.modules.memory_modules import (
     answer_share,
     claims,
     definitions,
+    document,
     findings,
     masking,
     raster,
@@ -97,6 +98,11 @@ def run(model: InstrumentedModel, params: Params, progress: Progress) -> Result:
         texts = definitions.texts(params.seed)
         result.tables |= definitions.read_definitions(model, memories, texts, left["definitions"])
         findings.add_definitions(result)
+    if "document" in parts:
+        result.tables |= document.read_documents(
+            model, questions.known, params.seed, left["document"]
+        )
+        findings.add_document(result)
     claims.add_claims(result)
     progress(1.0, "Done")
     return result
@@ -119,7 +125,7 @@ def _draw_reads(
         model, memories, texts, progress
     )
     written = int((result.tables["reads"]["kind"] != raster.READ).sum())
-    findings.add_written(result, written, memories.stand_in)
+    findings.add_written(result, written, memories)
 
 
 def _mask_facts(

@@ -9,10 +9,16 @@ import numpy as np
 
 from analyses.modules.memory_modules.constants import (
     A_SAID,
+    ALL_TOKENS,
     ANSWER_RANK,
     B_SAID,
+    BY_LOT,
     CHANGES,
+    COUNTERFACTUAL,
+    INVENTED,
     LOST,
+    NEAREST,
+    NO_MEMORY,
     OTHER_RANK,
     OTHERS,
     OWN,
@@ -63,12 +69,16 @@ def add_memory(result: Result, memories: Memories, questions: KnownFacts, name: 
     result.add(Finding("memory", values, f"{what}{known}.", unit="slots, facts"))
 
 
-def add_written(result: Result, written: int, stand_in: bool) -> None:
+def add_written(result: Result, written: int, memories: Memories) -> None:
     """Whether the memory is written while text is read."""
+    if memories.places[0].slots().space == "token position":
+        says = f"Every token writes a slot as it is read: {counted(written, 'write')}."
+        result.add(Finding("written", float(written), says, unit="writes"))
+        return
     says = f"While these texts were read {counted(written, 'slot')} were written."
     if not written:
         says = "Nothing is written while text is read: these values were written in training."
-        if not stand_in:
+        if not memories.stand_in:
             says += " A write would stand as a mark."
     result.add(Finding("written", float(written), says, unit="writes"))
 
@@ -256,7 +266,7 @@ def add_share(result: Result, memories: Memories) -> None:
         return
     first = mine.iloc[0]
     says = (
-        f"Without {first['part']}"
+        f"Without {first['part']},"
         f" {percent(first['recall'])} of {counted(int(first['n']), 'fact')} are answered"
         f" (95 %: {percent(first['low'])} to {percent(first['high'])})."
     )
@@ -302,6 +312,44 @@ def add_definitions(result: Result) -> None:
     }
     interval = {"own": (float(gold["low"]), float(gold["high"]))}
     result.add(Finding("definitions", values, says, unit="recall", interval=interval))
+
+
+def add_document(result: Result) -> None:
+    """Whether a document outside of the prompt is read, and where."""
+    table = result.tables["document"]
+    rows = {row["memory"]: row for _, row in table[table["facts"] == INVENTED].iterrows()}
+    against = table[(table["facts"] == COUNTERFACTUAL) & (table["memory"] == ALL_TOKENS)]
+    near, every = rows[NEAREST], rows[ALL_TOKENS]
+    none, by_lot = rows[NO_MEMORY], rows[BY_LOT]
+    fetched = result.tables["fetched"]
+    best = fetched.loc[fetched["passage"].idxmax()]
+    without = {name: row for name, row in rows.items() if ", not in the " in name}
+    worst = min(without, key=lambda name: float(without[name]["document"]))
+    says = (
+        f"Of {counted(int(near['n']), 'invented fact')} in a document outside of the prompt"
+        f" {percent(near['document'])} are answered as it says when each head reads the 16 nearest"
+        f" tokens (95 %: {percent(near['low'])} to {percent(near['high'])}); with every token"
+        f" {percent(every['document'])}, with random ones {percent(by_lot['document'])}, without"
+        f" it {percent(none['document'])}. Layer {int(best['layer'])} reads the fact's own line"
+        f" most: {percent(best['passage'])} of its tokens ({percent(best['random'])} by lot). It"
+        f" is needed most in the {worst.split('not in the ')[1].split(' third')[0]} third of the"
+        f" layers: {percent(without[worst]['document'])} where these do not read."
+    )
+    if len(against):
+        row = against.iloc[0]
+        says += (
+            f" Of facts that contradict what the model knows {percent(row['document'])} are"
+            f" answered as the document says with every token, {percent(row['own'])} as the model"
+            " knows them."
+        )
+    values = {
+        "nearest": float(near["document"]),
+        "every": float(every["document"]),
+        "random": float(by_lot["document"]),
+        "none": float(none["document"]),
+    }
+    spread = {"nearest": (float(near["low"]), float(near["high"]))}
+    result.add(Finding("document", values, says, unit="share of facts", interval=spread))
 
 
 def relations_in(rows: Sequence[str]) -> list[str]:

@@ -9,7 +9,7 @@ from workbench.parts import Part
 if TYPE_CHECKING:
     from hooks.model import InstrumentedModel
 
-Name = Literal["raster", "facts", "twin", "usage", "values", "share", "definitions"]
+Name = Literal["raster", "facts", "twin", "usage", "values", "share", "definitions", "document"]
 
 
 def no_slots(model: InstrumentedModel) -> str | None:
@@ -48,6 +48,21 @@ def no_definitions(model: InstrumentedModel) -> str | None:
             "only an organism with a memory of tokens is asked for definitions"
             " (organism/definitions-in-memory)"
         )
+    return None
+
+
+def no_document(model: InstrumentedModel) -> str | None:
+    """Why no document can be read from outside of the prompt, or None."""
+    from hooks.kv_cache.context_memory import check_attention
+    from workbench.errors import Unfit
+    from workbench.organisms.modules import module_record
+
+    if module_record.read_home(model.module) is not None:
+        return "it was trained on one-line facts and reads no documents"
+    try:
+        check_attention(model)
+    except Unfit as reason:
+        return reason.what.rstrip(".")
     return None
 
 
@@ -132,8 +147,25 @@ PARTS = [
         unavailable_reason=no_definitions,
         views=["Definitions"],
     ),
+    Part(
+        "document",
+        "A document outside of the prompt",
+        "Which passages each layer reads of a document's keys and values, and which layers need"
+        " to.",
+        unavailable_reason=no_document,
+        views=["Document"],
+    ),
 ]
-DEFAULT: list[Name] = ["raster", "facts", "twin", "usage", "values", "share", "definitions"]
+DEFAULT: list[Name] = [
+    "raster",
+    "facts",
+    "twin",
+    "usage",
+    "values",
+    "share",
+    "definitions",
+    "document",
+]
 PRESETS = {
     "quick": {"parts": ["raster", "facts"], "facts": 8, "others": 8, "slots": "1, 4, 16, 64"},
     "paper": {"facts": 200, "others": 200},

@@ -65,7 +65,7 @@ def choose(model: InstrumentedModel, params: Params, progress: Progress) -> Know
         facts = [fact for fact in record.facts() if fact.read]
         random.Random(params.seed).shuffle(facts)
         rows = [
-            _question(model, fact.relation, fact.subject, fact.prompt, fact.answer)
+            as_question(model, fact.relation, fact.subject, fact.prompt, fact.answer)
             for fact in facts[:most]
         ]
         found = KnownFacts(answered(model, rows, progress), len(rows), record.guessed)
@@ -98,7 +98,7 @@ def _of_relations(
         asked += len(some.facts)
         per_relation.append(
             [
-                _question(
+                as_question(
                     model,
                     relation.name,
                     fact.subject,
@@ -121,9 +121,10 @@ def _asked(params: Params, relations: int) -> int:
     return max(8, 2 * -(-(params.facts + params.others) // max(1, relations)))
 
 
-def _question(
+def as_question(
     model: InstrumentedModel, relation: str, subject: str, prompt: str, answer: str
 ) -> MemoryQuestion:
+    """A fact as the model reads it."""
     prompt = prompt.rstrip(" ")
     answers = model.continuation_tokens(joined(prompt, answer)[len(prompt) :])
     return MemoryQuestion(

@@ -49,6 +49,12 @@ def reads_of_texts(
                  write.strength)
                 for write in call.writes
             ]  # fmt: skip
+            if call.slots.space == "token position":
+                # A token is a slot: it writes itself as it is read.
+                events += [
+                    (number, pos, call.place.name, -1, pos, "insert", None, None, None, 1.0)
+                    for pos in range(first, last + 1)
+                ]
     frame = pd.DataFrame(events, columns=_COLUMNS)
     numbers = ["weight", "gate", "size", "strength"]
     frame[numbers] = frame[numbers].astype(float)

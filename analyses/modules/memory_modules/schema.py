@@ -25,6 +25,11 @@ DEFINED = (
     "Texts of pairs, each a key and its value, and of questions, a key again. A token is a slot,"
     " and only tokens are read that lie farther back than attention sees."
 )
+DOCUMENT = (
+    "A document of facts about invented people, a line each, is read once and its keys and values"
+    " are kept. A question is read over them: in each layer and head over the 16 tokens whose keys"
+    " are nearest to one of its queries by cosine (and over the document's first token)."
+)
 OFF = "Each part writes nothing into the residual stream, one after the other."
 
 _FACT = C("fact", "Number of the fact.")
@@ -160,6 +165,21 @@ SCHEMA = Schema(
             C("others", "Share of other questions in the same texts that are answered."),
             C("n", "Texts.", title="texts"),
         ]),
+        TableSchema("document", "What is answered over a document outside of the prompt.", [
+            C("facts", "Which facts the document has: `invented` or `counterfactual`."),
+            C("memory", "What a question reads of it."),
+            C("document", "Share of facts that are answered as the document says."),
+            _LOW,
+            _HIGH,
+            C("own", "Share that are answered as the model knows them.", title="its own answer"),
+            _N,
+        ]),
+        TableSchema("fetched", "Which tokens of the document each layer reads.", [
+            C("layer", "Number of the layer, from 0."),
+            C("passage", "Share of the tokens read that lie in the line of the fact."),
+            C("random", "The same of tokens drawn by lot."),
+            _N,
+        ]),
         CLAIMS_TABLE,
     ],
     findings=[
@@ -174,6 +194,7 @@ SCHEMA = Schema(
         F("share", "What is left without the memory", "recall"),
         F("hits", "Definitions that are read", "share of questions"),
         F("definitions", "What is lost without the definition", "recall"),
+        F("document", "A document outside of the prompt", "share of facts"),
         CLAIMS_FINDING,
     ],
 )  # fmt: skip

@@ -17,6 +17,10 @@ _WITH = {
     "with_memory": ("with the memory", colour.MEMORY),
     "without": ("without it", colour.OTHER),
 }
+_FETCHED = {
+    "passage": ("nearest by cosine", colour.MEMORY),
+    "random": ("by lot", colour.OTHER),
+}
 _MASKED = "masked slots"
 _NO_PART = "this part was not run, or the model cannot have it"
 
@@ -108,6 +112,15 @@ VIEWS = [
                 ylabel="share answered", title="By distance of the definition"),
         v.table("hits", "By head"),
         v.table("changes"),
+    ]),
+    v.View("Document", needs="document", otherwise=_NO_PART, parts=[
+        v.finding("document"),
+        v.says(schema.DOCUMENT),
+        v.chart("lines", "fetched", "layer", _FETCHED, xlabel="layer",
+                ylabel="share of the tokens read", title="Tokens read in the line of the fact"),
+        v.chart("labelled_bars", "document", "memory", "document", per="facts", said="{:.0%}",
+                title="Answered as the document says: {} facts"),
+        v.table("document"),
     ]),
     claims_view(claims.CLAIMS, claims.ABOUT),
 ]  # fmt: skip

@@ -32,6 +32,7 @@ from tests.helpers.token_counter import counting
 from workbench import parts, runs
 from workbench.errors import BadInput, NotFound
 from workbench.organisms.modules import module_record
+from workbench.organisms.modules.families import WINDOW
 from workbench.progress import Progress
 from workbench.result import Result
 
@@ -153,6 +154,11 @@ def test_hits_fall_on_the_definition_and_only_there(defined: Result) -> None:
     assert near.loc[1, "without"] > 0.9  # attention sees it
     assert (near.drop(1)["without"] < 0.1).all()
     assert "facts" not in defined.findings
+    events = defined.tables["reads"]
+    writes = events[events["kind"] == "insert"]
+    assert (writes["slot"] == writes["pos"]).all()
+    reads = events[events["kind"] == "read"]
+    assert (reads["pos"] - reads["slot"] >= WINDOW).all()
 
 
 @torch.no_grad()
@@ -207,7 +213,7 @@ def test_the_curve_of_hand_made_rows() -> None:
 @pytest.mark.parametrize("family", ["llama", "mixtral"])
 def test_neurons_and_experts_stand_in_their_place(family: str, monkeypatch: Any) -> None:
     """A random model answers nothing, so its own likeliest tokens are taken as the answers."""
-    from analyses.modules.memory_modules import experiment
+    from analyses.modules.memory_modules import document, experiment
     from analyses.modules.memory_modules.questions import KnownFacts, MemoryQuestion
 
     model = wb.load((families.module(family), tiny.tiny_tokenizer()))
@@ -216,6 +222,7 @@ def test_neurons_and_experts_stand_in_their_place(family: str, monkeypatch: Any)
         ids = tuple(model.tokens(f"The capital of {'abcdefghij'[n]} is"))
         target = int(model.next_logits([list(ids)]).argmax())
         rows.append(MemoryQuestion("xy"[n % 2], str(n), f"prompt {n}", "answer", ids, target))
+    monkeypatch.setattr(document, "MOST", 6)  # more do not fit into its window
     monkeypatch.setattr(experiment, "choose", lambda *given: KnownFacts(rows, len(rows)))
     result = ran(model, parts=EVERY, facts=4, others=6, slots="1, 2, 1000")
     says = result.findings["memory"].says
@@ -230,6 +237,9 @@ def test_neurons_and_experts_stand_in_their_place(family: str, monkeypatch: Any)
             or ""
         )
     assert "twins_curve" not in result.tables
+    over = result.tables["document"].set_index(["facts", "memory"])
+    assert set(over.index.levels[0]) == {"invented", "counterfactual"}
+    assert (result.tables["fetched"]["random"] < 0.5).all()
     for view in memory_modules.VIEWS:
         assert view.title
 
