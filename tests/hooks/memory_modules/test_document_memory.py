@@ -14,9 +14,8 @@ from tests.helpers import tiny
 def test_a_question_reads_the_nearest_tokens_and_no_others() -> None:
     model = wb.load((tiny.tiny_llama(), tiny.tiny_tokenizer()))
     ids = model.tokens("The capital of Peru is Lima. The capital of Italy is Rome.")
-    memory = DocumentMemory(
-        read_context(model, ids), [(0, len(ids) // 2), (len(ids) // 2, len(ids))]
-    )
+    half = len(ids) // 2
+    memory = DocumentMemory(read_context(model, ids), [(0, half), (half, len(ids))])
     question = model.continuation_tokens(" The capital of Peru is")
     nearest = memory.nearest(question, 3)
     heads = model.n_heads // model.n_kv_heads
