@@ -19,7 +19,7 @@ FEW = 8
 
 RESET, WARMED, KEPT = VARIANTS = ("moments reset", "reset, with warm-up", "moments kept")
 """How the optimizer goes from studying to what interferes."""
-NOVEL, WORD, SHUFFLED = FOILS = ("a new text", "one word exchanged", "words in another order")
+NOVEL, WORD, SHUFFLED = FOILS = ("a new text", "a changed word", "another order")
 EARLY_DROP = 10
 """Updates of the early drop (Orhan 2023)."""
 LEAST_RECITED = 1.0

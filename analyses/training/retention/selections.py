@@ -195,7 +195,7 @@ def recalled_live(run: Result) -> pd.DataFrame:
     import pandas as pd
 
     table = run.tables["few_shot"]
-    told = table.assign(rate=table["recognized"], curve="told from " + table["foil"])
+    told = table.assign(rate=table["recognized"], curve=table["foil"])
     one = table[table["foil"] == NOVEL]
     said = one.assign(
         rate=one["recalled"], low=one["recalled_low"], high=one["recalled_high"], curve="recalled"

@@ -20,10 +20,9 @@ _DOSE_HUES = {
     "recalled, lately": colour.MEMORY, "recalled, long ago": "#e9c19a",
 }  # fmt: skip
 _VARIANTS = {RESET: colour.MEMORY, WARMED: colour.FUNCTION, KEPT: colour.CONTEXT}
-_LIVE = {"recalled": colour.MEMORY} | {
-    f"told from {foil}": hue
-    for foil, hue in zip(FOILS, (colour.CONTEXT, colour.BLUE_STROKE, colour.OTHER), strict=True)
-}
+_LIVE = {"recalled": colour.MEMORY} | dict(
+    zip(FOILS, (colour.CONTEXT, colour.BLUE_STROKE, colour.OTHER), strict=True)
+)
 _EFFECT = {
     "effect": ("difference-in-differences, with band", colour.MEMORY),
     "plain": ("read less never read", colour.OTHER),
@@ -169,7 +168,7 @@ VIEWS = [
             v.chart("curves", sel.recalled_live, "readings", "rate", "curve", percent=True,
                     interval=("low", "high"), hues=_LIVE, xlabel="readings", height=340,
                     ylabel="pairs, texts (%)", level={"chance": 0.5},
-                    title="Recognition and recall, reading by reading"),
+                    title="Told from …, and recalled, reading by reading"),
             v.chart("curves", sel.few_later, "at", "match", "variant", scale="powers", height=340,
                     hues=_VARIANTS, order=sel.variants, xlabel="1 + updates on other text",
                     ylabel="tokens", title="Tokens recited afterwards"),

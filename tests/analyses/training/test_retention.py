@@ -16,7 +16,7 @@ import torch
 import workbench as wb
 from analyses.training import retention
 from analyses.training.retention import few_shot
-from analyses.training.retention.constants import KEPT, NOVEL, RESET, WARMED
+from analyses.training.retention.constants import KEPT, NOVEL, RESET, SHUFFLED, WARMED, WORD
 from analyses.training.retention.costs import cost
 from analyses.training.retention.few_shot_findings import dropped, first_above, match_half_life
 from analyses.training.retention.params import Params
@@ -164,7 +164,7 @@ def test_before_any_reading_it_is_chance(trained: Path) -> None:
 def test_foils_are_the_text_with_one_thing_changed(trained: Path) -> None:
     texts = few_shot.study_texts(wb.load(str(trained)), ASKED)
     for own, word, mixed in zip(
-        texts.studied, texts.foils["one word exchanged"], texts.foils["words in another order"],
+        texts.studied, texts.foils[WORD], texts.foils[SHUFFLED],
         strict=True,
     ):  # fmt: skip
         assert sum(a != b for a, b in zip(own, word, strict=True)) == 1
