@@ -83,6 +83,7 @@ def run(model: InstrumentedModel, params: Params, progress: Progress) -> Result:
         moments = {n: Moments.of_nothing(neuron_counts(model)[n]) for n in layers}
         found = mapping.map_neurons(model, sets, params, moments, left["map"])
         _show_map(result, found, sets)
+        findings.add_unmapped(result, model.n_layers, len(neuron_counts(model)))
         progress.checkpoint(result)
         if "partitions" in parts:
             _group(result, found, moments, params.seed, left["partitions"])

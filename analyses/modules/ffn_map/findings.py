@@ -57,6 +57,17 @@ def add_map(result: Result, neurons: NeuronTable) -> None:
     result.add(Finding("always", float(always), says, "neurons"))
 
 
+def add_unmapped(result: Result, layers: int, mapped: int) -> None:
+    """Layers whose neurons do not pass by alone, where a model has some."""
+    if mapped == layers:
+        return
+    says = (
+        f"{layers - mapped} of {counted(layers, 'layer')} are not mapped: they have no plain or"
+        " gated feed-forward layer (a mixture of experts multiplies its matrices in one kernel)."
+    )
+    result.add(Finding("unmapped", float(layers - mapped), says, "layers"))
+
+
 def add_twin(result: Result, above: int, neurons: int) -> None:
     """What words alone give."""
     trained = result.findings["map"].values["neurons"]

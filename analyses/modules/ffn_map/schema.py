@@ -180,6 +180,7 @@ SCHEMA = Schema(
         F("pairs", "Pairs of capabilities that dissociate doubly", "pairs"),
         F("map", "Neurons above chance", "neurons"),
         F("always", "Neurons that are always active", "neurons"),
+        F("unmapped", "Layers that are not mapped", "layers"),
         F("untrained", "Neurons above chance in the untrained twin", "neurons"),
         F("sparsity", "What masking the smallest activations costs", _NATS),
         F("partitions", "Modularity, beside rewired graphs"),

@@ -101,7 +101,7 @@ VIEWS = [
         v.table("sets", "The neurons that were held, and those matched with them"),
     ]),
     v.View("Map", needs="precision", otherwise=_NOT_RUN, first={"feature": sel.chosen}, parts=[
-        v.finding("map", "untrained", "always"),
+        v.finding("map", "untrained", "unmapped", "always"),
         v.says(schema.MAP),
         v.knob("shown", "Colour by", sel.maps, width=260),
         v.row(

@@ -210,6 +210,16 @@ def test_a_mixture_of_experts_says_why_not() -> None:
         ran(loaded, capabilities="code, arithmetic")
 
 
+def test_layers_of_experts_beside_dense_ones_are_left_out_and_said(tmp_path: Path) -> None:
+    loaded = families.built("dots1")
+    run = ran(
+        loaded, path=str(known.capability_file(tmp_path)), parts=["map"], held_out=6,
+        permutations=20,
+    )  # fmt: skip
+    assert run.arrays["precision"].sizes["layer"] == 1
+    assert run.findings["unmapped"].values["value"] == loaded.n_layers - 1
+
+
 def test_costs_name_every_part_and_grow_with_what_is_asked(llama: Any) -> None:
     few = ffn_map.cost(llama, ffn_map.Params(prompts=10))
     many = ffn_map.cost(llama, ffn_map.Params(prompts=100))
