@@ -9,6 +9,7 @@ answer.py           the answer that is asked about
 neutral.py          text that stands in the context's place
 subject.py          whom the question is about, and how that is kept from the answer
 design.py           context × subject (× state): every cell, in nats; states.py: the state
+memory_slots.py     slots of memory modules that the answer reads, masked
 verdict.py          which source is named, by verdict_rule.py
 sentences.py        sentences and tokens taken away
 head_groups.py      heads switched off, alone and together

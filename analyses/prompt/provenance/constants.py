@@ -2,7 +2,7 @@
 
 NAME = "provenance"
 
-PROMPT, WEIGHTS, STATE = SOURCES = ("prompt", "weights", "state")
+PROMPT, WEIGHTS, STATE, SLOTS = SOURCES = ("prompt", "weights", "state", "memory modules")
 BOTH, NEITHER, UNTOLD = "both", "neither", "cannot be told"
 """Verdicts besides a single source."""
 

@@ -42,6 +42,9 @@ class Cells:
         of_parts: (draw × part, token); what blocking a random part of the neutral text takes.
         given_wiped: (token,), neutral_wiped: (draw, token): recurrent states wiped before the
             question; None where there are none.
+        given_masked: (token,), neutral_masked: (draw, token): the slots that the answer reads in
+            memory modules masked; None where there are none. of_slots: (draw, token), what other
+            slots take, as many.
     """
 
     given: np.ndarray
@@ -51,6 +54,9 @@ class Cells:
     of_parts: np.ndarray
     given_wiped: np.ndarray | None = None
     neutral_wiped: np.ndarray | None = None
+    given_masked: np.ndarray | None = None
+    neutral_masked: np.ndarray | None = None
+    of_slots: np.ndarray | None = None
 
     @property
     def has_context(self) -> bool:
@@ -106,6 +112,16 @@ class Cells:
         if self.given_wiped is None or self.neutral_wiped is None:
             return None
         found: np.ndarray = (self.given - self.given_wiped) - (self.neutral - self.neutral_wiped)
+        return found
+
+    @property
+    def of_modules(self) -> np.ndarray | None:
+        """Main effect of the slots that the answer reads, (draw, token)."""
+        if self.neutral_masked is None:
+            return None
+        found: np.ndarray = self.neutral - self.neutral_masked
+        if self.given_masked is not None:
+            found = (found + (self.given - self.given_masked)) / 2
         return found
 
 

@@ -13,6 +13,7 @@ from analyses.prompt.provenance import (
     findings,
     free_samples,
     head_groups,
+    memory_slots,
     question_alone,
     recited,
     sentences,
@@ -174,6 +175,7 @@ def _split(
         model, setting, found, answer, blocking, params.seed, progress.subprogress(0.4, 1)
     )
     cells = states.with_state(model, setting, answer, cells)
+    cells = memory_slots.with_slots(model, setting, answer, cells, params.seed)
     effects = verdict.effects(cells)
     result.tables["effects"] = _effect_table(effects)
     result.tables["cells"] = _cell_table(cells)
@@ -244,6 +246,10 @@ def _cell_table(cells: design.Cells) -> pd.DataFrame:
     if cells.given_wiped is not None and cells.neutral_wiped is not None:
         rows.append(("as given", "state wiped", -1, cells.given_wiped))
         rows += [("neutral", "state wiped", n, row) for n, row in enumerate(cells.neutral_wiped)]
+    if cells.given_masked is not None:
+        rows.append(("as given", "slots masked", -1, cells.given_masked))
+    if cells.neutral_masked is not None:
+        rows += [("neutral", "slots masked", n, row) for n, row in enumerate(cells.neutral_masked)]
     return pd.DataFrame(
         [(context, memory, draw, float(logp.sum())) for context, memory, draw, logp in rows],
         columns=["context", "memory", "draw", "logp"],

@@ -13,6 +13,7 @@ from analyses.prompt.provenance.constants import (
     NEITHER,
     PROMPT,
     RANDOM,
+    SLOTS,
     STATE,
     UNTOLD,
     WEIGHTS,
@@ -37,6 +38,7 @@ _FROM = {
     PROMPT: "came from the prompt",
     WEIGHTS: "came from the weights",
     STATE: "came from the prompt, carried by the recurrent state",
+    SLOTS: "came from slots of its memory modules",
     BOTH: "came from both",
     NEITHER: "came from neither the prompt nor the weights, as far as this can be measured",
     UNTOLD: "came from somewhere that cannot be told",
@@ -106,13 +108,18 @@ def _effect(each: Effect, subject: QuestionSubject | None) -> Finding:
             f"From the weights: if it sees {quoted(subject.text)} in the question, the answer is"
             f" {_times(each.nats)} if it does not ({span})."
         )
+    elif each.source == SLOTS:
+        says = (
+            "From memory modules: with the slots that it reads the answer is"
+            f" {_times(each.nats)} with these slots masked ({span})."
+        )
     else:
         says = (
             "Through the state: with the recurrent states kept the answer is"
             f" {_times(each.nats)} with states wiped before the question ({span})."
         )
     interval = None if np.isnan(each.low) else (each.low, each.high)
-    return Finding(each.source, each.nats, says, unit="nats", interval=interval)
+    return Finding(each.source.replace(" ", "_"), each.nats, says, unit="nats", interval=interval)
 
 
 def _times(nats: float) -> str:

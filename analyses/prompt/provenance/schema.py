@@ -54,7 +54,7 @@ CLOSED = "The question is asked alone, in several wordings, with greedy decoding
 SCHEMA = Schema(
     tables=[
         TableSchema("effects", "What each source gives to the answer.", [
-            C("source", "`prompt`, `weights`, or `state` (the recurrent state)."),
+            C("source", "`prompt`, `weights`, `state` (the recurrent state), or `memory modules`."),
             C("effect", "Mean over neutral texts.", "nats"),
             C("low", "Lower end of its 95 % interval over neutral texts."),
             C("high", "Upper end."),
@@ -199,6 +199,7 @@ SCHEMA = Schema(
         F("prompt", "What the context gives"),
         F("weights", "What seeing the subject gives"),
         F("state", "What the recurrent state carries"),
+        F("memory_modules", "What the slots that it reads give"),
         F("interaction", "How much more the context gives where the subject is seen"),
         F("probability", "Probability of the answer"),
         F("no_context", "The prompt has no context"),

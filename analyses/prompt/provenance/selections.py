@@ -4,7 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from analyses.prompt.provenance.constants import DRAWN, GUESSED, PROMPT, RANDOM, STATE, WEIGHTS
+from analyses.prompt.provenance.constants import (
+    DRAWN,
+    GUESSED,
+    PROMPT,
+    RANDOM,
+    SLOTS,
+    STATE,
+    WEIGHTS,
+)
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -12,7 +20,12 @@ if TYPE_CHECKING:
     from workbench.result import Result
     from workbench.views import Pick
 
-_WORDS = {PROMPT: "the prompt", WEIGHTS: "the weights", STATE: "the recurrent state"}
+_WORDS = {
+    PROMPT: "the prompt",
+    WEIGHTS: "the weights",
+    STATE: "the recurrent state",
+    SLOTS: "memory modules",
+}
 MEASURED, BY_CHANCE = "effect on the answer", "largest by chance"
 PUSHED, BY_LOT = "pushes the answer, as the gradient guesses", "drawn by lot"
 _ROLES = {PROMPT: "context", WEIGHTS: "memory"}

@@ -11,6 +11,7 @@ from analyses.prompt.provenance.constants import (
     BOTH,
     NEITHER,
     PROMPT,
+    SLOTS,
     STATE,
     UNTOLD,
     WEIGHTS,
@@ -56,17 +57,23 @@ def effects(cells: Cells) -> list[Effect]:
     found.append(replace(weights, named=named))
     if (state := cells.of_state) is not None:
         found.append(_effect(STATE, state.sum(-1), _largest(cells.of_neutral)))
+    if (modules := cells.of_modules) is not None:
+        assert cells.of_slots is not None
+        found.append(_effect(SLOTS, modules.sum(-1), _largest(cells.of_slots)))
     return found
 
 
 def verdict(found: list[Effect]) -> str:
     """One word (or the words of `constants`) for all of them.
 
-    The state is a way of the prompt: where both are named, it is what holds the prompt's share.
+    The state is a way of the prompt, and memory modules are one of the weights (or, where their
+    slots are tokens, of the prompt): where both are named, it is what holds the other's share.
     """
     named = [each.source for each in found if each.named]
     if STATE in named and PROMPT in named:
         named.remove(PROMPT)
+    if SLOTS in named and len(named) > 1:
+        named.remove(WEIGHTS if WEIGHTS in named else next(s for s in named if s != SLOTS))
     if len(named) > 1:
         return BOTH
     if named:

@@ -84,7 +84,7 @@ def _places(run: Result) -> list[Markup]:
 ANSWER = v.Answer(("verdict", "prompt", "weights"), picture=("Split", 0), beside=("closed_book",))
 VIEWS = [
     v.View("Split", needs="effects", parts=[
-        v.finding("verdict", "prompt", "weights", "state", "no_context"),
+        v.finding("verdict", "prompt", "weights", "state", "memory_modules", "no_context"),
         v.row(
             v.chart("intervals", sel.sources, "source", "what", hues=_MEASURED,
                     unit="nats of the answer's log-probability",

@@ -115,7 +115,6 @@ def test_several_changes_at_once_are_all_made(tiny):
         ({"off": ["sentence 9"]}, "no piece"),
         ({"further": "L9H0"}, "no head"),
         ({"further": "nonsense"}, "neither a head nor a feature"),
-        ({"further": "nowhere/x:3"}, "nowhere"),
         ({"instead": "words", "of": "sentence 9"}, "no piece"),
     ],
 )
