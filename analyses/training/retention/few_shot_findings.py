@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -97,13 +98,19 @@ def add_few_shot(result: Result) -> None:
     drops = {name: dropped(later, name, EARLY_DROP) for name in (RESET, WARMED, KEPT)}
     known = {name: drop for name, drop in drops.items() if np.isfinite(drop)}
     if len(known) > 1:
-        words = ", ".join(f"{percent(max(0.0, drop))} ({name})" for name, drop in known.items())
+        until = int(min(later.groupby("variant")["updates"].max()))
+        ends = {name: dropped(later, name, until) for name in known}
         says = (
-            f"The first {EARLY_DROP} updates take {words} of the tokens recited: what only the"
-            " reset takes is the optimizer's and no interference."
+            f"The first {EARLY_DROP} updates take {_shares(known)} of the tokens recited, the first"
+            f" {until} {_shares(ends)}. What only the reset takes at once is the optimizer's; what"
+            " all lose in the end is interference."
         )
         keys = {RESET: "reset", WARMED: "warmed_up", KEPT: "kept"}
         result.add(
             Finding("early_drop", {keys[name]: drop for name, drop in known.items()}, says,
                     unit="share of tokens")
         )  # fmt: skip
+
+
+def _shares(drops: Mapping[str, float]) -> str:
+    return ", ".join(f"{percent(max(0.0, drop))} ({name})" for name, drop in drops.items())
