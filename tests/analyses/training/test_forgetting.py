@@ -233,6 +233,17 @@ def test_a_low_rank_adapter_is_compared_with_its_base(tmp_path):
         ran(base(1), tmp_path, 1, tuned=ref, facts=8, parts=["reset-map"])
 
 
+def test_models_that_cannot_be_mixed_say_why():
+    from peft import LoraConfig, get_peft_model
+
+    assert forgetting.unavailable_reason(base(0)) is None
+    module = get_peft_model(
+        copy.deepcopy(base(0).module), LoraConfig(r=2, target_modules="all-linear")
+    )
+    reason = forgetting.unavailable_reason(wb.load((module, pairs.tokenizer())))
+    assert "adapter" in reason
+
+
 def test_pairs_that_are_none_are_refused(tmp_path):
     other = tiny.tiny_llama()
     other.save_pretrained(tmp_path / "other")
