@@ -59,9 +59,18 @@ def explained(
 
 
 def _draws(predicted: np.ndarray, real: np.ndarray, seed: int) -> np.ndarray:
+    from scipy.stats import rankdata
+
     draw = np.random.default_rng(seed)
     orders = draw.integers(len(real), size=(_DRAWS, len(real)))
-    return np.array([spearman(predicted[rows].ravel(), real[rows].ravel()) for rows in orders])
+    one, other = (
+        rankdata(values[orders].reshape(_DRAWS, -1), axis=-1) for values in (predicted, real)
+    )
+    one -= one.mean(-1, keepdims=True)
+    other -= other.mean(-1, keepdims=True)
+    spread = np.sqrt((one**2).sum(-1) * (other**2).sum(-1))
+    products = (one * other).sum(-1)
+    return np.divide(products, spread, out=np.full(_DRAWS, np.nan), where=spread > 0)
 
 
 def _interval(values: np.ndarray) -> tuple[float, float]:

@@ -107,7 +107,7 @@ class Expansion:
     """
 
     hessian: bool = True
-    basis: Sequence[Float[Tensor, "directions weights"]] | None = None
+    basis: Sequence[Float[Tensor, "_ weights"]] | None = None
 
     def seen(self, step: int, distance: Float[Tensor, " weights"]) -> Float[Tensor, " weights"]:
         """What the Hessian acts on."""

@@ -15,6 +15,8 @@ from workbench.organisms import corpus, synthetic_passages
 from workbench.wording import counted
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from analyses.training.training_order.params import Params
     from hooks.model import InstrumentedModel
 
@@ -110,30 +112,14 @@ def _documents(
     model: InstrumentedModel, params: Params, taken: set[str]
 ) -> list[tuple[str, str, list[Row]]]:
     """(name, text, rows) of each block; `taken` gets the titles of what ships."""
-    most = params.rows
     if params.texts is not None:
-        found, short = [], 0
-        for document in texts.paragraphs(params.texts, _MOST_BYTES):
-            rows = _rows(model, document.text, params.length, most)
-            short += not rows
-            if rows:
-                found.append((document.name, document.text, rows))
-            if len(found) == params.blocks:
-                break
-        if len(found) < c.LEAST_BLOCKS:
-            raise BadInput(
-                f"The texts make {counted(len(found), 'block')}; {counted(short, 'text')} had fewer"
-                f" than {params.length} tokens.",
-                f"{c.LEAST_BLOCKS} blocks or more, of {params.length} tokens each",
-                "Give more or longer texts, or a smaller length.",
-            )
-        return found
+        return _own_documents(model, params, params.texts)
+    found = []
     documents = list(corpus.documents("train"))
     random.Random(f"{params.seed} blocks").shuffle(documents)
-    found = []
     for document in documents:
-        rows = _rows(model, document.text, params.length, most)
-        if len(rows) == most:
+        rows = _rows(model, document.text, params.length, params.rows)
+        if len(rows) == params.rows:
             found.append((f"{document.source}: {document.title}", document.text, rows))
             taken.add(document.title)
         if len(found) == params.blocks:
@@ -144,6 +130,27 @@ def _documents(
         f"{params.blocks} of them",
         "Choose fewer rows or blocks, or a smaller length.",
     )
+
+
+def _own_documents(
+    model: InstrumentedModel, params: Params, path: Path
+) -> list[tuple[str, str, list[Row]]]:
+    found, short = [], 0
+    for document in texts.paragraphs(path, _MOST_BYTES):
+        rows = _rows(model, document.text, params.length, params.rows)
+        short += not rows
+        if rows:
+            found.append((document.name, document.text, rows))
+        if len(found) == params.blocks:
+            break
+    if len(found) < c.LEAST_BLOCKS:
+        raise BadInput(
+            f"The texts make {counted(len(found), 'block')}; {counted(short, 'text')} had fewer"
+            f" than {params.length} tokens.",
+            f"{c.LEAST_BLOCKS} blocks or more, of {params.length} tokens each",
+            "Give more or longer texts, or a smaller length.",
+        )
+    return found
 
 
 def _rows(model: InstrumentedModel, text: str, length: int, most: int) -> list[Row]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -25,9 +26,15 @@ def _signs(words: str) -> str:
     return words.replace("-", "−")
 
 
+def _interval(result: Result, name: str) -> tuple[float, float]:
+    spread = result.findings["estimate"].interval
+    assert isinstance(spread, Mapping)
+    return spread[name]
+
+
 def _predicts(result: Result) -> Measured:
     finding = result.findings["estimate"]
-    low, high = finding.interval["r"]
+    low, high = _interval(result, "r")
     measured = f"rank correlation {finding.values['r']:.2f}"
     said = f"95 % over orders: {low:.2f} to {high:.2f}"
     return Measured(_signs(measured), verdict_of([sign(low, high)]), _signs(said))
@@ -35,7 +42,7 @@ def _predicts(result: Result) -> Measured:
 
 def _beats(result: Result) -> Measured:
     finding = result.findings["estimate"]
-    low, high = finding.interval["gained"]
+    low, high = _interval(result, "gained")
     measured = f"{finding.values['r']:.2f} against {finding.values['recency']:.2f}"
     said = f"difference, 95 % over orders: {low:.2f} to {high:.2f}"
     return Measured(_signs(measured), verdict_of([sign(low, high)]), _signs(said))

@@ -7,9 +7,9 @@ TEXT, ITEM = KINDS = ("text", "sentence")
 FRESH, ASKED = "a new small model", "the asked model"
 
 FIRST, ZEROTH, STORED = "first order", "gradients alone", "first order, stored"
-TRACIN, RECENCY, POSITION = "TracIn", "recency curve", "position"
+TRACIN, RECENCY, LATER = "TracIn", "recency curve", "read later"
 OTHERS, MIXED = "mean of the others", "another order's estimate"
-ONE_RUN = (FIRST, ZEROTH, STORED, TRACIN, RECENCY, POSITION)
+ONE_RUN = (FIRST, ZEROTH, STORED, TRACIN, RECENCY, LATER)
 """Predictors that see the reference run alone."""
 ESTIMATES = (FIRST, ZEROTH, STORED)
 

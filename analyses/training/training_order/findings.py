@@ -39,7 +39,7 @@ def grid(result: Result, column: str, kind: str = c.TEXT) -> np.ndarray:
     """A column of the changes, (order, block)."""
     table = result.tables["changes"]
     rows = table[table["of"] == kind]
-    return rows.pivot(index="order", columns="block", values=column).to_numpy(float)
+    return np.asarray(rows.pivot(index="order", columns="block", values=column), float)
 
 
 def _r(row: pd.Series) -> str:
@@ -88,12 +88,12 @@ def _add_answer(result: Result, params: Params) -> None:
 
 
 def _add_rivals(result: Result) -> None:
-    names = [c.ZEROTH, c.TRACIN, c.POSITION, c.OTHERS, c.MIXED]
+    names = [c.ZEROTH, c.TRACIN, c.LATER, c.OTHERS, c.MIXED]
     rows = {name: predictor(result, name) for name in names}
     stored = result.tables["predictors"]["predictor"].eq(c.STORED).any()
     says = (
         f"Without the Hessian {_r(rows[c.ZEROTH])}; TracIn with Adam's scale {_r(rows[c.TRACIN])};"
-        f" “read later is known better” {_r(rows[c.POSITION])}; the mean of the other orders, which"
+        f" “read later is known better” {_r(rows[c.LATER])}; the mean of the other orders, which"
         f" takes all trainings, {_r(rows[c.OTHERS])}. The estimate of another order, as a control:"
         f" {_r(rows[c.MIXED])}."
     )
@@ -166,6 +166,8 @@ def _add_position(result: Result) -> None:
         f"Against its own mean over all orders a block's loss is {first:+.3f} nats where it is read"
         f" first and {last:+.3f} where it is read last; lowest at position {best} of {len(rows)}."
     )
+    if last > first:
+        says += " What is read early is known better here, not worse."
     values = {"first": first, "last": last, "best": float(best)}
     result.add(Finding("position", _numbers(values), _signs(says), unit="nats per token"))
 

@@ -73,8 +73,8 @@ class Params(BaseModel, frozen=True, extra="forbid"):
         10,
         ge=0,
         le=1000,
-        description="Updates on other prose that every order ends with: AdamW's average of gradients"
-        " carries on what the last blocks began",
+        description="Updates on other prose that every order ends with: AdamW's average of"
+        " gradients carries on what the last blocks began",
     )
     directions: int = Field(
         8,

@@ -25,7 +25,7 @@ PREDICTORS = (
     " distance), Adam replayed. Gradients alone: without the Hessian. First order, stored: the"
     " Hessian acts in a few directions only. TracIn: products of gradients, with Adam's scale."
     " Recency curve: what reading brought in the reference run, against how many blocks came after."
-    " Position: the plain guess that what is read later is known better. The mean of the other"
+    " Read later: the plain guess that what is read later is known better. The mean of the other"
     " orders is no prediction from one run; another order's estimate is the control."
 )
 POSITIONS = (
@@ -60,7 +60,7 @@ SCHEMA = Schema(
             C(c.STORED, "Estimated with a stored Hessian.", _NATS, optional=True),
             C(c.TRACIN, "By influence.", _NATS),
             C(c.RECENCY, "By the recency curve of the reference.", _NATS),
-            C(c.POSITION, "Positions that the block is read earlier.", "blocks"),
+            C(c.LATER, "Positions that the block is read earlier.", "blocks"),
             C(c.OTHERS, "Mean change under the other orders.", _NATS),
             C(c.MIXED, "The estimate for another order.", _NATS),
         ]),

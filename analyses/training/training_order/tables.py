@@ -35,6 +35,7 @@ class Outcome:
         real: per order, really trained.
         estimated: by expansion, per order.
         weights: really trained ones, per order; `reference_weights` beside.
+        again: largest difference of any weight when the reference is trained a second time.
     """
 
     orders: Mapping[Order, str]
@@ -54,7 +55,8 @@ class Outcome:
 
 def real_changes(found: Outcome) -> Float[np.ndarray, "order kind block"]:
     """Loss under each order less that of the reference, nats per token."""
-    return np.array([said.loss for said in found.real]) - found.reference.loss
+    losses = np.array([said.loss for said in found.real])
+    return np.asarray(losses - found.reference.loss)
 
 
 def predictions(
@@ -73,7 +75,7 @@ def predictions(
     return first_order | {
         c.TRACIN: _by_influence(estimates.tracin, list(found.orders)),
         c.RECENCY: _recency(found, at),
-        c.POSITION: moved,
+        c.LATER: moved,
         c.OTHERS: others,
         c.MIXED: np.roll(first_order[c.FIRST], 1, 0),
     }
@@ -97,7 +99,9 @@ def _recency(found: Outcome, at: np.ndarray) -> np.ndarray:
     return np.stack([slope * changed for slope in slopes], 1)
 
 
-def add_tables(result: Result, found: Outcome, estimates: Estimates, read: Reading, seed: int):  # type: ignore[no-untyped-def]
+def add_tables(
+    result: Result, found: Outcome, estimates: Estimates, read: Reading, seed: int
+) -> None:
     """All tables but that of times."""
     real, predicted = real_changes(found), predictions(found, estimates)
     result.tables["blocks"] = pd.DataFrame(
@@ -167,7 +171,7 @@ def _predictors(real: np.ndarray, predicted: Mapping[str, np.ndarray], seed: int
     for k, kind in enumerate(c.KINDS):
         for name, each in predicted.items():
             told = agreement(each[:, k], real[:, k], seed)
-            share = float("nan") if name == c.POSITION else explained(each[:, k], real[:, k])
+            share = float("nan") if name == c.LATER else explained(each[:, k], real[:, k])
             needs = "the reference run" if name in c.ONE_RUN else "the other orders, trained"
             if name == c.MIXED:
                 needs = "control"

@@ -1,0 +1,165 @@
+"""Blocks in other orders: what is read, what is estimated, and what is refused."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+import torch
+
+import workbench as wb
+from analyses.training import training_order
+from analyses.training.training_order import constants as c
+from analyses.training.training_order.blocks import half, reading
+from analyses.training.training_order.params import Params
+from analyses.training.training_order.trainee import trainee
+from hooks.mixed_weights import weights_copied
+from tests.helpers import tiny
+from workbench.errors import BadInput, NotFinite, Unfit
+from workbench.progress import Progress
+from workbench.result import Result
+
+SMALL = {"blocks": 3, "orders": 4, "steps": 2, "rows": 2, "length": 24, "before": 10, "lead": 3,
+         "tail": 2, "directions": 2}  # fmt: skip
+
+
+def asked(model, **params):
+    return training_order.run(model, Params(**SMALL | params), Progress())
+
+
+@pytest.fixture(scope="module")
+def found(organism):
+    return asked(organism)
+
+
+def test_tables_are_what_the_schema_says_and_pages_are_drawn(found, tmp_path):
+    assert not list(training_order.SCHEMA.problems(found))
+    again = Result.open(found.save(tmp_path / "run"))
+    for view in training_order.VIEWS:
+        assert not view.missing(again)
+        assert view.still(again, training_order.SCHEMA)
+
+
+def test_a_run_has_every_order_block_and_predictor(found):
+    changes, orders = found.tables["changes"], found.tables["orders"]
+    assert len(orders) == 4
+    assert len(changes) == 4 * len(c.KINDS) * 3
+    assert sorted(orders["reads"])[-1] == "3 2 1"
+    assert changes["real"].abs().max() > 0
+    told = found.tables["predictors"].set_index(["of", "predictor"])
+    assert {c.FIRST, c.STORED, c.TRACIN, c.MIXED} <= {name for _, name in told.index}
+    # Few small steps: the expansion holds.
+    assert told.loc[(c.TEXT, c.FIRST), "explained"] > 0.9
+    assert told.loc[(c.TEXT, c.FIRST), "r"] > 0.9
+    error = orders["error"].mean()
+    assert error < orders["error_zeroth"].mean()
+    assert error < 0.2 * orders["changed"].mean()
+    assert found.findings["price"].values["again"] == 0
+    assert "Estimated from one run" in found.findings["estimate"].says
+
+
+def test_position_and_other_orders_are_as_said(found):
+    changes = found.tables["changes"]
+    text = changes[changes["of"] == c.TEXT]
+    reads = found.tables["orders"].set_index("order")["reads"]
+    for row in text.to_dict("records"):
+        order, position = int(row["order"]), int(row["position"])
+        assert int(reads[order].split()[position - 1]) == row["block"]
+        assert row[c.LATER] == row["block"] - row["position"]
+    for _, rows in text.groupby("block"):
+        real, others = rows["real"].to_numpy(), rows[c.OTHERS].to_numpy()
+        np.testing.assert_allclose(others, (real.sum() - real) / (len(real) - 1), atol=1e-12)
+    mixed = text.pivot(index="order", columns="block", values=c.MIXED).to_numpy()
+    first = text.pivot(index="order", columns="block", values=c.FIRST).to_numpy()
+    np.testing.assert_array_equal(mixed[1:], first[:-1])
+
+
+def test_the_losses_are_those_of_a_plain_pass(organism):
+    params = Params(**SMALL)
+    with trainee(organism, reading(organism, params), params, Progress()) as trained:
+        read = trained.reading
+        weights = trained.trained([2, 0, 1], Progress())
+        said = trained.says(weights)
+        for n, block in enumerate(read.blocks):
+            ids = torch.tensor(block.rows)
+            with torch.no_grad():
+                nats = trained.module(input_ids=ids, labels=ids).loss
+                one = trained.module(input_ids=torch.tensor([block.sentence])).logits[0, :-1]
+            assert said.loss[0, n] == pytest.approx(float(nats), abs=1e-4)
+            wanted = torch.tensor(block.sentence[1:])
+            at = half(block.sentence) - 1
+            assert len(wanted[at:]) == c.ITEM_TOKENS // 2
+            right = (one.argmax(-1) == wanted)[at:].float().mean()
+            assert said.right[n] == pytest.approx(float(right))
+
+
+def test_what_is_read_last_is_remembered_where_order_matters(organism):
+    """Read often and at a high rate, the last block is known and the first is forgotten."""
+    params = Params(**SMALL | {"steps": 30, "rate": 5e-3, "tail": 0})
+    with trainee(organism, reading(organism, params), params, Progress()) as trained:
+        forth = trained.says(trained.trained([0, 1, 2], Progress()))
+        back = trained.says(trained.trained([2, 1, 0], Progress()))
+    assert forth.right[2] == 1
+    assert back.right[0] == 1
+    assert forth.right[0] < 1
+    assert back.right[2] < 1
+    assert forth.loss[0, 2] < back.loss[0, 2] - 0.3
+    assert back.loss[0, 0] < forth.loss[0, 0] - 0.3
+    assert forth.twins[1].max() < 1
+
+
+def test_own_texts_and_own_orders(organism, tmp_path):
+    words = ["rose tulip daisy lily poppy", "iron copper silver gold lead", "north south east west"]
+    file = tmp_path / "texts.txt"
+    file.write_text("\n\n".join(f"{text} " * 30 for text in words), encoding="utf-8")
+    result = asked(organism, texts=file, given="3 1 2; 2 1 3", directions=0)
+    assert list(result.tables["orders"]["reads"]) == ["3 1 2", "2 1 3"]
+    assert [text[:4] for text in result.tables["blocks"]["text"]] == ["rose", "iron", "nort"]
+    assert c.STORED not in result.tables["changes"]
+    assert not list(training_order.SCHEMA.problems(result))
+
+
+def test_texts_and_orders_that_do_not_do(organism, tmp_path):
+    file = tmp_path / "texts.txt"
+    file.write_text("one two three " * 40 + "\n\n" + "too short\n\nas well", encoding="utf-8")
+    with pytest.raises(BadInput, match=r"make 1 block; 2 texts had fewer"):
+        asked(organism, texts=file)
+    with pytest.raises(BadInput, match="no order of 3 blocks"):
+        asked(organism, given="1 2 2")
+    with pytest.raises(BadInput, match="too short"):
+        asked(organism, length=8)
+
+
+def test_the_asked_model_is_trained_and_put_back():
+    model = wb.load((tiny.tiny_llama(n_layers=1), tiny.tiny_tokenizer()))
+    before = weights_copied(model.module)
+    result = asked(model, start="asked", orders=2, directions=0)
+    assert all(torch.equal(before[name], p) for name, p in weights_copied(model.module).items())
+    assert result.tables["changes"]["real"].abs().max() > 0
+    assert math.isfinite(result.findings["estimate"].values["explained"])
+
+
+def test_training_that_goes_astray_says_where():
+    model = wb.load((tiny.tiny_llama(n_layers=1), tiny.tiny_tokenizer()))
+    with torch.no_grad():
+        next(model.module.parameters())[5:].fill_(float("nan"))
+    with pytest.raises(NotFinite, match="step 1 of stage 'the blocks'"):
+        asked(model, start="asked")
+
+
+def test_models_that_are_too_large_are_refused(organism, monkeypatch):
+    from analyses.training.training_order import trainee as module
+
+    monkeypatch.setattr(module.c, "MOST_WEIGHTS", 1000)
+    with pytest.raises(Unfit, match="for every order"):
+        asked(organism, start="asked")
+
+
+def test_cost_grows_with_what_is_done(organism):
+    small, more = (
+        training_order.cost(organism, Params(**SMALL | change))
+        for change in ({}, {"orders": 8, "steps": 4})
+    )
+    assert more.seconds > small.seconds > 0
+    assert more.bytes > small.bytes
