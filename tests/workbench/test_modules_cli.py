@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import json
+from pathlib import Path
 
 from typer.testing import CliRunner
 
@@ -53,7 +54,7 @@ def test_a_skeleton_is_python_and_names_what_stands_in_the_module() -> None:
         assert CliRunner().invoke(app, ["modules", "scaffold", wrong]).exit_code == 2
 
 
-def test_a_run_leaves_out_default_parts_that_a_model_cannot_have() -> None:
-    given = ["run", "memory-modules", "--model", "organism/definitions-in-memory", "--json"]
-    done = CliRunner().invoke(app, given)
+def test_a_run_leaves_out_default_parts_that_a_model_cannot_have(tmp_path: Path) -> None:
+    given = ["run", "memory-modules", "--model", "organism/definitions-in-memory"]
+    done = CliRunner().invoke(app, [*given, "--out", str(tmp_path / "run")])
     assert done.exit_code == 0, done.output
