@@ -102,8 +102,8 @@ def add_few_shot(result: Result) -> None:
         ends = {name: dropped(later, name, until) for name in known}
         says = (
             f"The first {EARLY_DROP} updates take {_shares(known)} of the tokens recited, the first"
-            f" {until} take {_shares(ends)}. What only the reset takes at once is the optimizer's; what"
-            " all lose in the end is interference."
+            f" {until} take {_shares(ends)}. What only the reset takes at once is the optimizer's;"
+            " what all lose in the end is interference."
         )
         keys = {RESET: "reset", WARMED: "warmed_up", KEPT: "kept"}
         result.add(
