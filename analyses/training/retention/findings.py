@@ -173,7 +173,7 @@ def add_forecast(result: Result) -> None:
     if "loss" in at:
         says += (
             f" At step {int(early['step']):,} the loss ranks them with an AUC of {at['loss']:.2f},"
-            f" the number of readings in all with {at['readings in all']:.2f}."
+            f" the number of readings in all with {at['read in all']:.2f}."
         )
     values = {"precision": last["precision"], "recall": last["recall"]}
     known = {key: float(v) if v == v else -1.0 for key, v in values.items()}

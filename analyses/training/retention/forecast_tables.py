@@ -42,7 +42,7 @@ def add_forecast(result: Result, panel: ExposurePanel) -> None:
     loss = panel.loss(tokens)[read]
     true = match[:, -1] == tokens
     texts = [entry.text for entry, r in zip(panel.entries, read, strict=True) if r]
-    fixed = {"readings in all": panel.repeats[read], "compressibility": compressibility(texts)}
+    fixed = {"read in all": panel.repeats[read], "zlib": compressibility(texts)}
     rows, ranks = [], []
     for at, step in enumerate(panel.steps[:-1]):
         found = forecast(match[:, at] == tokens, true)
@@ -62,9 +62,9 @@ def add_forecast(result: Result, panel: ExposurePanel) -> None:
             }
         )
         scores = {
-            "tokens recited": match[:, at],
+            "recited": match[:, at],
             "loss": -loss[:, at],
-            "readings so far": panel.readings[read][:, at],
+            "read so far": panel.readings[read][:, at],
             **fixed,
         }
         for name, score in scores.items():
