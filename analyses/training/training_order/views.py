@@ -34,7 +34,7 @@ VIEWS = [
     v.View("Predictors", needs="predictors", parts=[
         v.finding("estimate", "rivals"),
         v.chart("intervals", sel.predictors, "predictor", "what", hues=_HUES,
-                title="How well changes of loss are ranked", unit="rank correlation"),
+                title="Rank correlations", unit="rank correlation"),
         v.says(schema.PREDICTORS),
         v.table("predictors", "All predictors"),
     ]),
@@ -54,7 +54,7 @@ VIEWS = [
         v.finding("distance"),
         v.chart("curves", sel.errors, "distance", "nats", "what",
                 xlabel="share of pairs read the other way round", ylabel="nats per token",
-                title="Error by distance from the order that was read"),
+                title="Error by distance"),
         v.table("orders", "The orders", order=["distance"]),
     ]),
     v.View("Position", needs="positions", parts=[
@@ -66,7 +66,7 @@ VIEWS = [
                     ylabel="nats per token", title="Loss at the end, by position"),
             v.chart("lines", sel.recited, "position", {"share": ("tokens", colour.CONTEXT)},
                     xlabel="position at which it is read", ylabel="tokens (%)",
-                    title="Planted sentences: tokens that come out"),
+                    title="Sentences: tokens that come out"),
             widths=(420, 420),
         ),
         v.table("positions"),
