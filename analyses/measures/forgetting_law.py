@@ -20,7 +20,7 @@ LINE, POWER, STEPS, SIZE = FORMS = (
     "linear in steps",
     "size of the change squared",
 )
-RESTARTS = 60
+RESTARTS = 20
 """Of the power law's least squares: from fewer it ends in worse places now and then."""
 
 
@@ -141,7 +141,7 @@ def _power_law(points: LawPoints, seed: int) -> Fitted:
     for _ in range(RESTARTS):
         start = np.exp(rng.uniform(np.log(np.maximum(low, 1e-2)), np.log(np.minimum(high, 5.0))))
         got = least_squares(
-            lambda given: curve(given, inside) - inside.kl, start, bounds=(low, high), max_nfev=200
+            lambda given: curve(given, inside) - inside.kl, start, bounds=(low, high), max_nfev=100
         )
         if got.cost < least:
             least, best = got.cost, got.x
