@@ -24,6 +24,7 @@ from analyses.training.retention.constants import (
     NOVEL,
     RESET,
     SOON,
+    TELLING_DROP,
     WARMED,
 )
 from analyses.training.retention.few_shot_findings import dropped, first_above
@@ -91,7 +92,7 @@ def _drop(result: Result) -> Measured:
     later = result.tables["few_later"]
     early = dropped(later, RESET, EARLY_DROP)
     end = dropped(later, RESET, int(later["updates"].max()))
-    if not math.isfinite(early) or later["updates"].max() <= EARLY_DROP:
+    if not math.isfinite(early) or later["updates"].max() < 5 * EARLY_DROP:
         return Measured("not measured", OPEN, "nothing was recalled, or too few updates")
     if end <= 0.05:
         return Measured("nothing is lost", FAILS, f"{later['updates'].max()} updates")
@@ -110,7 +111,7 @@ def _optimizer(result: Result) -> Measured:
         return Measured("not measured", OPEN, "`compared` is 0, or nothing was recalled")
     milder = min(drops[WARMED], drops[KEPT])
     words = ", ".join(f"{name} {percent(max(0.0, drop))}" for name, drop in drops.items())
-    if drops[RESET] < 0.1:
+    if drops[RESET] < TELLING_DROP:
         return Measured(words, OPEN, "there is no early drop to explain")
     return Measured(
         words,

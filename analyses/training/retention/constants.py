@@ -24,3 +24,5 @@ EARLY_DROP = 10
 """Updates of the early drop (Orhan 2023)."""
 LEAST_RECITED = 1.0
 """Mean tokens recited right after studying, without which nothing is said of what is lost."""
+TELLING_DROP = 0.2
+"""Share of tokens that the first updates have to take before anything is said of why."""

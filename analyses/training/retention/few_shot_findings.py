@@ -17,6 +17,7 @@ from analyses.training.retention.constants import (
     RECALLED,
     RECOGNIZED,
     RESET,
+    TELLING_DROP,
     WARMED,
 )
 from workbench.result import Finding
@@ -102,9 +103,13 @@ def add_few_shot(result: Result) -> None:
         ends = {name: dropped(later, name, until) for name in known}
         says = (
             f"The first {EARLY_DROP} updates take {_shares(known)} of the tokens recited, the first"
-            f" {until} take {_shares(ends)}. What only the reset takes at once is the optimizer's;"
-            " what all lose in the end is interference."
+            f" {until} take {_shares(ends)}."
         )
+        if known.get(RESET, 0.0) >= TELLING_DROP:
+            says += (
+                " What only the reset takes at once is the optimizer's; what all lose in the end is"
+                " interference."
+            )
         keys = {RESET: "reset", WARMED: "warmed_up", KEPT: "kept"}
         result.add(
             Finding("early_drop", {keys[name]: drop for name, drop in known.items()}, says,
