@@ -12,7 +12,6 @@ kept tokens hold nearly all probability.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -141,9 +140,3 @@ def _rest(log_p: Tensor, top: Tensor) -> Tensor:
 
 def _loss(log_p: Tensor, wanted: Tensor) -> Tensor:
     return -log_p.gather(-1, wanted[..., None])[..., 0].mean(-1)
-
-
-def rows_of(ids: Sequence[Sequence[int]], name: str, first: int) -> RowSet:
-    """A set of rows, cut to the shortest."""
-    least = min(map(len, ids))
-    return RowSet(name, tuple(tuple(row[:least]) for row in ids), first)

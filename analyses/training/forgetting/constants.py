@@ -6,7 +6,6 @@ NEUTRAL, TASK, OWN = SETS = ("neutral", "task", "own")
 """What forgetting is measured on: text of neither task, text like the new task's, and what the base
 model writes by itself."""
 
-ATTENTION, MLP = "attention", "MLP"
 BASE, TUNED = "base", "fine-tuned"
 
 FREE, AMONG, PROBE, SHOTS, REALIGNED = TESTS = (
@@ -17,16 +16,12 @@ FREE, AMONG, PROBE, SHOTS, REALIGNED = TESTS = (
     "re-alignment",
 )
 
-OTHERS_TRAINED = "shuffled text"
-"""The control of a map: the model trained on the same text with its tokens shuffled."""
-
 UP, DOWN = "bottom-up", "top-down"
 HALVES, SHRUNK = "random halves", "shrunk by half"
 
 PATH = tuple(round(-0.2 + 0.1 * n, 1) for n in range(15))
 """Shares of the update along the line from the base to the fine-tuned model, and a little past."""
 
-DRAWS = 2000
 FEWEST = 8
 """Facts that an interval over facts needs before a claim is judged."""
 LEAST_ROWS = 4

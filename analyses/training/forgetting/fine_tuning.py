@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from analyses.measures.forgetting_divergence import BasePredictions, divergence
@@ -27,7 +27,7 @@ WARMUP = 0.1
 """Share of the steps over which the learning rate rises."""
 
 
-@dataclass
+@dataclass(frozen=True)
 class FineTuned:
     """A training that ended.
 
@@ -42,7 +42,6 @@ class FineTuned:
     trained: int
     pair: WeightPair
     points: pd.DataFrame
-    losses: list[float] = field(default_factory=list)
 
 
 def warm_up(steps: int) -> int:
@@ -95,10 +94,9 @@ def fine_tune(
             on_step(step)
 
     stage = Stage(STAGE, rows, params.rate, warm_up(len(rows)), rank, trained=trained)
-    log = run_stages(module, [stage], seed=params.seed, on_step=report, progress=progress)
+    run_stages(module, [stage], seed=params.seed, on_step=report, progress=progress)
     pair = WeightPair.of(before, weights_copied(module, model.card.name))
-    return FineTuned(rank, moved[0], pair, _table(points, moved[0]),
-                     [loss for loss in log.losses[STAGE] if loss is not None])  # fmt: skip
+    return FineTuned(rank, moved[0], pair, _table(points, moved[0]))
 
 
 def _table(points: list[dict[str, Any]], trained: int) -> pd.DataFrame:

@@ -4,7 +4,6 @@ brings.
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -128,7 +127,7 @@ def shuffled_map(
     rows = shuffled(materials.task, len(model.text.beginning), params.seed)
     steps = rows.steps(params.steps, params.rows, params.seed)
     done = fine_tune(model, steps, params, params.rank, [], progress.subprogress(0.0, 0.6))
-    yardstick = replace(materials.yardstick(model, params))
+    yardstick = materials.yardstick(model, params)
     other = ResetMap(model, done.pair, yardstick, finer=params.finer)
     table, _ = other.single(progress.subprogress(0.6, 1.0))
     return table
