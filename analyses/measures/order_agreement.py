@@ -70,7 +70,9 @@ def _draws(predicted: np.ndarray, real: np.ndarray, seed: int) -> np.ndarray:
     other -= other.mean(-1, keepdims=True)
     spread = np.sqrt((one**2).sum(-1) * (other**2).sum(-1))
     products = (one * other).sum(-1)
-    return np.divide(products, spread, out=np.full(_DRAWS, np.nan), where=spread > 0)
+    found = np.full(_DRAWS, np.nan)
+    np.divide(products, spread, out=found, where=spread > 0)
+    return found
 
 
 def _interval(values: np.ndarray) -> tuple[float, float]:

@@ -25,7 +25,7 @@ _MOST_BYTES = 8 << 20
 
 
 @dataclass(frozen=True)
-class Block:
+class TextBlock:
     """A block of text.
 
     Attributes:
@@ -57,7 +57,7 @@ class Reading:
         updates: on each block, one after the other.
     """
 
-    blocks: list[Block]
+    blocks: list[TextBlock]
     twins: list[Row]
     before: list[list[Row]]
     lead: list[list[Row]]
@@ -95,7 +95,7 @@ def reading(model: InstrumentedModel, params: Params) -> Reading:
     blocks = []
     for name, text, rows in chosen:
         words, ids = next(planted)
-        blocks.append(Block(name, text, rows, ids, words))
+        blocks.append(TextBlock(name, text, rows, ids, words))
     twins = [ids for _, ids in islice(planted, len(blocks))]
     fresh = params.before if params.start == "fresh" else 0
     prose = _prose(model, params, taken)

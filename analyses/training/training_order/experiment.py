@@ -59,7 +59,7 @@ def run(model: InstrumentedModel, params: Params, progress: Progress) -> Result:
         told = estimated(
             trained, path, list(orders), params, progress.subprogress(*share["estimates"])
         )
-        found = tables.Outcome(
+        found = tables.OrderOutcome(
             orders,
             before,
             said,

@@ -15,11 +15,11 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from analyses.training.training_order.params import Params
-    from analyses.training.training_order.tables import Outcome
+    from analyses.training.training_order.tables import OrderOutcome
     from workbench.result import Result
 
 
-def add_findings(result: Result, found: Outcome, params: Params) -> None:
+def add_findings(result: Result, found: OrderOutcome, params: Params) -> None:
     """The answer, and what stands beside it."""
     _add_answer(result, params)
     _add_rivals(result)
@@ -172,7 +172,7 @@ def _add_position(result: Result) -> None:
     result.add(Finding("position", _numbers(values), _signs(says), unit="nats per token"))
 
 
-def _add_price(result: Result, found: Outcome) -> None:
+def _add_price(result: Result, found: OrderOutcome) -> None:
     times = result.tables["times"].set_index("what")
     again, told = float(times.loc["retraining", "each"]), float(times.loc[c.FIRST, "each"])
     says = (

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Outcome:
+class OrderOutcome:
     """All that was measured.
 
     Attributes:
@@ -53,14 +53,14 @@ class Outcome:
         return np.argsort(np.array(list(self.orders)), axis=1)
 
 
-def real_changes(found: Outcome) -> Float[np.ndarray, "order kind block"]:
+def real_changes(found: OrderOutcome) -> Float[np.ndarray, "order kind block"]:
     """Loss under each order less that of the reference, nats per token."""
     losses = np.array([said.loss for said in found.real])
     return np.asarray(losses - found.reference.loss)
 
 
 def predictions(
-    found: Outcome, estimates: Estimates
+    found: OrderOutcome, estimates: Estimates
 ) -> dict[str, Float[np.ndarray, "order kind block"]]:
     """Predicted changes by predictor; in nats, but for the plain position (in blocks)."""
     real, at = real_changes(found), found.positions
@@ -87,7 +87,7 @@ def _by_influence(tracin: np.ndarray, orders: Sequence[Order]) -> np.ndarray:
     return np.array([tracin[:, :, list(order), at].sum(-1) - reference for order in orders])
 
 
-def _recency(found: Outcome, at: np.ndarray) -> np.ndarray:
+def _recency(found: OrderOutcome, at: np.ndarray) -> np.ndarray:
     """From the reference alone: what reading brought each block, as a line in the logarithm of how
     many blocks came after it.
     """
@@ -100,7 +100,7 @@ def _recency(found: Outcome, at: np.ndarray) -> np.ndarray:
 
 
 def add_tables(
-    result: Result, found: Outcome, estimates: Estimates, read: Reading, seed: int
+    result: Result, found: OrderOutcome, estimates: Estimates, read: Reading, seed: int
 ) -> None:
     """All tables but that of times."""
     real, predicted = real_changes(found), predictions(found, estimates)
@@ -128,7 +128,9 @@ def add_tables(
     result.tables["positions"] = _positions(found)
 
 
-def _changes(found: Outcome, real: np.ndarray, predicted: Mapping[str, np.ndarray]) -> pd.DataFrame:
+def _changes(
+    found: OrderOutcome, real: np.ndarray, predicted: Mapping[str, np.ndarray]
+) -> pd.DataFrame:
     rows = []
     for n in range(len(found.orders)):
         for k, kind in enumerate(c.KINDS):
@@ -146,7 +148,9 @@ def _changes(found: Outcome, real: np.ndarray, predicted: Mapping[str, np.ndarra
     return pd.DataFrame(rows)
 
 
-def _orders(found: Outcome, real: np.ndarray, predicted: Mapping[str, np.ndarray]) -> pd.DataFrame:
+def _orders(
+    found: OrderOutcome, real: np.ndarray, predicted: Mapping[str, np.ndarray]
+) -> pd.DataFrame:
     rows = []
     for n, (order, made) in enumerate(found.orders.items()):
         text, guess = real[n, 0], predicted[c.FIRST][n, 0]
@@ -180,7 +184,7 @@ def _predictors(real: np.ndarray, predicted: Mapping[str, np.ndarray], seed: int
     return pd.DataFrame(rows, columns=columns)
 
 
-def _positions(found: Outcome) -> pd.DataFrame:
+def _positions(found: OrderOutcome) -> pd.DataFrame:
     """Loss by position, each block against its own mean over all orders (so that what is hard
     counts nothing).
     """

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from analyses.training.training_order import constants as c
-from analyses.training.training_order.blocks import Block, Reading, Row, half
+from analyses.training.training_order.blocks import Reading, Row, TextBlock, half
 from hooks.eager_eval import steady
 from hooks.gradients.flat_weights import FlatLoss
 from hooks.mixed_weights import put_back
@@ -215,7 +215,7 @@ def _renumbered(read: Reading) -> Reading:
     def rows(old: Sequence[Row]) -> list[Row]:
         return [row(each) for each in old]
 
-    def block(old: Block) -> Block:
+    def block(old: TextBlock) -> TextBlock:
         return replace(
             old,
             rows=rows(old.rows),
