@@ -147,10 +147,8 @@ def _masks(
     for n, band in enumerate(_BANDS):
         third = layers[n * len(layers) // 3 : (n + 1) * len(layers) // 3]
         rest = set(layers) - set(third)
-        kept[f"{NEAREST}, not in the {band} third"] = [memory.mask(each, rest) for each in nearest]
-        kept[f"{NEAREST}, in the {band} third alone"] = [
-            memory.mask(each, third) for each in nearest
-        ]
+        kept[f"nearest, not in the {band} third"] = [memory.mask(each, rest) for each in nearest]
+        kept[f"nearest, in the {band} third alone"] = [memory.mask(each, third) for each in nearest]
     return kept
 
 

@@ -324,7 +324,9 @@ def add_document(result: Result) -> None:
     fetched = result.tables["fetched"]
     best = fetched.loc[fetched["passage"].idxmax()]
     without = {name: row for name, row in rows.items() if ", not in the " in name}
-    worst = min(without, key=lambda name: float(without[name]["document"]))
+    least = min(float(row["document"]) for row in without.values())
+    worst = [name for name, row in without.items() if float(row["document"]) == least]
+    thirds = " and ".join(name.split("not in the ")[1].split(" third")[0] for name in worst)
     says = (
         f"Of {counted(int(near['n']), 'invented fact')} in a document outside of the prompt"
         f" {percent(near['document'])} are answered as it says when each head reads the 16 nearest"
@@ -332,8 +334,8 @@ def add_document(result: Result) -> None:
         f" {percent(every['document'])}, with random ones {percent(by_lot['document'])}, without"
         f" it {percent(none['document'])}. Layer {int(best['layer'])} reads the fact's own line"
         f" most: {percent(best['passage'])} of its tokens ({percent(best['random'])} by lot). It"
-        f" is needed most in the {worst.split('not in the ')[1].split(' third')[0]} third of the"
-        f" layers: {percent(without[worst]['document'])} where these do not read."
+        f" is needed most in the {thirds} third of the layers: {percent(least)} where these do"
+        " not read."
     )
     if len(against):
         row = against.iloc[0]

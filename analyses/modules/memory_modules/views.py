@@ -53,7 +53,9 @@ def _curve(table: str, title: str) -> v.ViewPart:
 
 
 ANSWER = v.Answer(
-    ("facts", "twin", "share", "hits", "definitions"), picture=("Facts", 0), beside=("memory",)
+    ("facts", "twin", "share", "hits", "definitions", "document"),
+    picture=("Facts", 0),
+    beside=("memory",),
 )
 VIEWS = [
     v.View("Facts", needs="curve", otherwise="no fact has slots of its own here",
