@@ -163,6 +163,24 @@ RUNS: dict[str, tuple[str, str, dict[str, Any]]] = {
         "unlearning-audit",
         {"parts": ["spreading"], "relations": "capital, us-city-state"},
     ),
+    "what-is-lost-without-a-slot": (
+        "organism/facts-in-slots",
+        "memory-modules",
+        {"facts": 100, "others": 100},
+    ),
+    "which-definition-is-read": ("organism/definitions-in-memory", "memory-modules", {}),
+    "where-capabilities-sit": (
+        "smollm2-135m",
+        "ffn-map",
+        {"parts": ["ablation", "key-value", "sparsity", "partitions"]},
+    ),
+    "after-how-many-readings": ("organism/planted", "retention", {}),
+    "what-fine-tuning-costs": (
+        "smollm2-135m",
+        "forgetting",
+        {"steps": 50, "length": 64, "rate": 0.001, "facts": 45, "map_facts": 12},
+    ),
+    "what-another-order-changes": ("organism/planted", "training-order", {}),
     "what-the-cache-must-keep": (
         "smollm2-135m",
         "kv-memory",

@@ -34,6 +34,7 @@ PICTURES = {
     "analyses/modules/memory_modules/views.py": 12,
     "analyses/training/forgetting/views.py": 14,
     "analyses/training/retention/views.py": 14,
+    "analyses/training/training_order/views.py": 6,
     "analyses/card/evaluation_card/views.py": 5,
 }
 """Pictures of the analyses and parts that came later: 150 lines for five of them."""
