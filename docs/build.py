@@ -61,6 +61,9 @@ DOOR: Mapping[str, Sequence[str]] = {
         *("SetState", "AddToState", "EraseKey", "RewritePair"),
         *("tune_initial_state", "read_states", "open_states", "SavedStates"),
     ],
+    "Memory modules": [
+        *("memory_places", "neuron_places", "MemoryAdapter", "check_memories", "memory_scaffold"),
+    ],
     "Features": ["open_features", "attribute_features", "train_features"],
 }
 """What `import workbench as wb` offers, by what one wants to do."""

@@ -153,16 +153,16 @@ def test_runs_as_cards(llama, tmp_path, no_samples):
 
 
 def test_home_shows_the_latest_and_the_pinned_ones_first(llama, tmp_path, no_samples):
-    for day in range(1, 20):
+    for day in range(1, 25):
         result = synthetic_result()
         result.provenance.started = f"2026-01-{day:02}T00:00:00+00:00"
         result.save(tmp_path / f"day-{day}")
     run_labels.write(tmp_path / "day-1", pinned=True)
-    run_labels.write(tmp_path / "day-19", hidden=True)
+    run_labels.write(tmp_path / "day-24", hidden=True)
     page = home.page(app(llama, tmp_path))
-    shown = ["1", *(str(day) for day in range(18, 4, -1))]
+    shown = ["1", *(str(day) for day in range(23, 4, -1))]
     assert re.findall(r'data-run="day-(\d+)"', page) == shown
-    assert 'href="runs">All 18 runs<' in page
+    assert 'href="runs">All 23 runs<' in page
 
 
 def test_home_shows_a_sample_of_every_question_before_a_second_one(llama, tmp_path):

@@ -102,6 +102,7 @@ def test_what_ours_choose_is_in_their_sample_runs():
             choices[name] = of(result)
     assert set(choices) == {
         "best layer to edit",
+        "capabilities that dissociate",
         "the policy that keeps most at a quarter",
         "retrieval heads",
         "context heads",
