@@ -126,7 +126,8 @@ def _add_sentences(result: Result, params: Params) -> None:
     )
     same = float((recited == guessed).mean())
     says += (
-        f"; the estimate says rightly of {percent(same)} whether they are."
+        f"; the estimate says rightly of {percent(same)} whether they are, and always saying the"
+        f" commoner of the two of {percent(max(recited.mean(), 1 - recited.mean()))}."
         if recited.any()
         else ": what order changes here is their loss, not what comes out word for word."
     )
