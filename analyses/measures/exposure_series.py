@@ -27,7 +27,12 @@ if TYPE_CHECKING:
     from hooks.model import InstrumentedModel
     from workbench.progress import Progress
 
-_NUMBERED = re.compile(r"^(?:.*[-_])?(?:step)?(\d{1,9})$")
+_NUMBERED = re.compile(
+    r"^(?:(?:.*[-_])?(?:checkpoint|ckpt|global_?step|step|iter)[-_]?)?(\d{1,9})$", re.IGNORECASE
+)
+"""How trainers call a kept step. Other names with a number (`mamba-8`, `mamba-16`) are other
+models.
+"""
 _FEWEST = 2
 
 

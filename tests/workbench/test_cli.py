@@ -591,7 +591,7 @@ def test_help_in_the_docs_is_the_real_one() -> None:
         command = " ".join(filter(None, ["workbench", match[1], "--help"]))
         return f"```console\n$ {command}\n{helped(*match[1].split())}\n```"
 
-    assert len(block.findall(text)) == 24
+    assert len(block.findall(text)) == 30
     renewed = block.sub(real, text)
     if os.environ.get("WORKBENCH_UPDATE_DOCS"):
         DOCS.write_text(renewed, encoding="utf-8")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Literal
 
+from workbench.errors import WorkbenchError
 from workbench.parts import Part
 
 if TYPE_CHECKING:
@@ -16,7 +17,10 @@ def no_steps(model: InstrumentedModel) -> str | None:
     """Why nothing can be said of a model's own training, or None."""
     from analyses.measures.exposure_series import own_series, series_ledger
 
-    series = own_series(model)
+    try:
+        series = own_series(model)
+    except WorkbenchError as error:  # steps that do not fit together
+        return error.what
     if series is None:
         return (
             f"{model.card.name} keeps no steps of its training; organism/planted does, and so does"

@@ -17,6 +17,7 @@ import workbench as wb
 from analyses.measures.exposure_access import access_along, starts_of
 from analyses.measures.exposure_panel import measure_panel
 from analyses.measures.exposure_series import along, own_series, series_ledger
+from analyses.training.retention.parts import no_steps
 from tests.helpers import tiny
 from workbench.errors import BadInput
 from workbench.organisms.ledger import Entry, Ledger, fingerprint
@@ -142,11 +143,20 @@ def test_steps_that_do_not_fit_are_named_and_the_model_stays(
         assert torch.equal(p, before[name])
 
 
+def test_models_with_numbers_in_their_names_are_no_steps(tmp_path: Path) -> None:
+    for name in ("mamba-8", "mamba-16", "delta-8"):
+        tiny.save_tiny(tmp_path / name)
+    model = wb.load(str(tmp_path / "mamba-16"))
+    assert own_series(model) is None
+    assert "keeps no steps" in str(no_steps(model))
+
+
 def test_two_folders_of_one_step_are_refused(series_folder: Path) -> None:
     model = opened(series_folder)
     shutil.copytree(series_folder / "checkpoint-50", series_folder / "step-50")
     with pytest.raises(BadInput, match="both step 50"):
         own_series(model)
+    assert "both step 50" in str(no_steps(model))  # said where the parts are chosen, not raised
 
 
 ENTRIES = [

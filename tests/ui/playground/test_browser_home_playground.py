@@ -302,7 +302,10 @@ def test_the_keyboard_finds_a_question_and_runs_it_on_a_small_page(page):
         "Weights",
         "Context",
         "State",
+        "Modules",
         "Features",
+        "Training",
+        "One model",
         "Other questions",
     ]
     page.locator("[data-question=extraction]").focus()
