@@ -37,7 +37,8 @@ def test_groups_come_in_the_order_of_the_map_and_only_with_a_question():
     mine, stated = analysis(), analysis(room="state")
     found = rooms.grouped([mine, stated, *OURS])
     names = [room.name for room, _ in found]
-    assert names == ["prompt", "weights", "context", "state", "features", ""]
+    rooms_in_order = "prompt weights context state modules features training card"
+    assert names == [*rooms_in_order.split(), ""]
     assert found[0][1][0].name == "provenance"
     assert found[-1][1] == [mine]
     assert rooms.grouped([]) == []
