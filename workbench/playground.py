@@ -74,13 +74,11 @@ class PromptPiece:
 
     Attributes:
         name: as `PromptTest.ask` takes it.
-        group: the heading under which it stands.
         label: what a person reads.
         text: what stands in the prompt, where something else can be put there; else "".
     """
 
     name: str
-    group: str
     label: str
     text: str = ""
 

@@ -25,6 +25,7 @@ from workbench.wording import percent, quoted
 
 _ABREAST = "display:grid;gap:12px;grid-template-columns:repeat(auto-fit,minmax(240px,1fr))"
 _CARD = "padding:12px 16px"
+_ALIKE = 0.1  # nats
 
 
 class PromptTestPanel:
@@ -96,7 +97,7 @@ class PromptTestPanel:
         run.change(self._fill, run, [self._all, *controls, *shown], **QUIET)
         gr.on(
             [self._cut.input, self._off.input, self._edit.input, self._further.submit,
-             self._instead.submit, self._instead.blur],
+             self._instead.submit],
             self._ask,
             [run, *controls],
             shown,
@@ -193,9 +194,6 @@ def _answers(
         says += f"; the answer {quoted(test.answer)} {much} ({by:+.1f} nats)."
     cells = "".join(_card(title, test.answer, said) for title, said in cards)
     return f'<div class="wb" role="status"><p>{says}</p><div style="{_ABREAST}">{cells}</div></div>'
-
-
-_ALIKE = 0.1  # nats
 
 
 def _times(nats: float) -> str:

@@ -9,6 +9,7 @@ import typer
 
 from workbench.cli.run import Device, Dtype
 from workbench.cli.runs import Runs
+from workbench.disk_space import check_writable
 from workbench.errors import BadInput, WorkbenchError
 from workbench.terminal import bar, complain, err, out, plain
 
@@ -57,7 +58,8 @@ def card(
         raise WorkbenchError(
             f"There is no folder {str(folder)!r}.", "a folder with runs", "Check --runs."
         )
-    models.locate(model)
+    for ref in filter(None, (model, beside)):
+        models.locate(ref)
     with bar() as progress:
         progress(0.0, f"Loading {model}")
         loaded = wb.load(model, device, dtype, progress)
@@ -89,6 +91,8 @@ def _check(file: Path | None, force: bool) -> None:
         raise WorkbenchError(
             f"{file} exists already.", "a new file", "Choose another -o, or add --force."
         )
+    if not file.exists():
+        check_writable(file, "-o FILE")
 
 
 def _fill(model: Any, params: dict[str, str], folder: Path | None, minutes: float) -> None:
@@ -123,7 +127,7 @@ def _plan(made: Result, minutes: float) -> pd.DataFrame:
 
 
 def _write(made: Result, file: Path, force: bool) -> Path:
-    from workbench import card_file
+    from workbench import card_file, checkpointing
     from workbench.frontends import front_end
 
     if file.suffix.lower() in _PAGES:
@@ -134,7 +138,7 @@ def _write(made: Result, file: Path, force: bool) -> Path:
     )
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_text(text, encoding="utf-8")
+        checkpointing.replace(file, text)
     except OSError as error:
         raise WorkbenchError(
             f"The card could not be written to {file}: {error.strerror or error}.",

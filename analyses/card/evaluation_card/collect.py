@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from workbench import registry, runs
+from workbench import registry, run_folder, runs
 from workbench.errors import NotFound, WorkbenchError
 from workbench.evaluation_card import CardCell
 from workbench.result import Result
@@ -44,10 +44,12 @@ def cells_of(weight_hash: str, folder: str) -> dict[tuple[str, str], FoundCell]:
     found: dict[tuple[str, str], FoundCell] = {}
     for entry in sorted(_entries(root), key=lambda entry: entry.started):
         try:
+            # What it was made with is looked at first: tables of other models are never read.
+            made_with = run_folder.read_index(entry.path)["provenance"].get("model", {})
+            if made_with.get("weight_hash") != weight_hash:
+                continue
             result = runs.open_run(entry.path)
         except WorkbenchError:  # deleted or damaged since it was listed
-            continue
-        if result.provenance.model.get("weight_hash") != weight_hash:
             continue
         give = card_function(registry.get(entry.analysis))
         for cell in give(result) if give else ():

@@ -28,8 +28,8 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class EndReading:
-    """A prompt read but for its last token; one of a model that keeps no keys is read whole each
-    time, and then nothing can be changed at its end alone.
+    """A prompt read but for its last token. One token has nothing before it and is read whole; so
+    is each prompt of a model that keeps no keys, where nothing can be changed at the end alone.
 
     Attributes:
         hidden: what is not seen, by all that is read as well.
@@ -44,8 +44,8 @@ class EndReading:
     def of(
         cls, model: InstrumentedModel, ids: Sequence[int], hidden: tuple[Hidden, ...] = ()
     ) -> EndReading:
-        """Read a prompt of two tokens or more."""
-        if not has_end(model):
+        """Read a prompt."""
+        if not has_end(model) or len(ids) < 2:
             return cls(model, list(ids), None)
         n = len(ids) - 1
         with _hiding(model, hidden, n, n):
@@ -65,7 +65,8 @@ class EndReading:
         self, answer: Sequence[int], groups: Sequence[Sequence[tuple[int, int]]]
     ) -> list[float]:
         """Log-probability of an answer with each group of heads off, many groups in one batch."""
-        assert self.prefix is not None
+        if self.prefix is None:
+            return [self._logp_with_off(answer, heads) for heads in groups]
         ids = [self.ids[-1], *answer[:-1]]
         goal = torch.tensor(list(answer), device=self.model.device)
         found: list[float] = []
@@ -82,6 +83,10 @@ class EndReading:
             each = logits.float().log_softmax(-1)
             found += each[:, range(len(answer)), goal].sum(1).tolist()
         return found
+
+    def _logp_with_off(self, answer: Sequence[int], heads: Sequence[tuple[int, int]]) -> float:
+        with ablate_in_rows(self.model, [heads]):
+            return self.logp(answer)
 
     def next_tokens(self, most: int) -> list[tuple[int, float]]:
         """The likeliest next tokens, with their probabilities."""

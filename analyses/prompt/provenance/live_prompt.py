@@ -34,8 +34,7 @@ if TYPE_CHECKING:
     from workbench.result import Result
 
 Head = tuple[int, int]
-_SENTENCES, _SUBJECT = "Sentences of the prompt", "What the question is about"
-_HEADS, _FEATURES = "Heads, where the answer begins", "Features, where the answer begins"
+_SUBJECT = "the subject"
 _READS = {PROMPT: "Heads that look at the context", WEIGHTS: "Heads that look at the subject"}
 _LIKELY = 5  # next tokens
 _MORE = 8  # tokens said beyond as many as the answer has
@@ -81,8 +80,9 @@ class ProvenanceTest:
                     "one of those that are shown",
                     "Choose again: another prompt may have been asked.",
                 )
+        heads, features = self._named(off, further)
         reading = self._read(set(off), of if instead.strip() else "", instead)
-        with self._changed(off, further):
+        with self._changed(heads, features):
             logp = reading.logp(self.answer_ids)
             likely = [(self.model.token_strings([token])[0], p)
                       for token, p in reading.next_tokens(_LIKELY)]  # fmt: skip
@@ -126,9 +126,8 @@ class ProvenanceTest:
             return []
         return [each for each in self.asked.mentions(self.subject) if each[1] < len(self.asked.ids)]
 
-    @contextmanager
-    def _changed(self, off: Sequence[str], further: str) -> Iterator[None]:
-        """Heads and features off: entered where the prompt has been read, they hold behind it."""
+    def _named(self, off: Sequence[str], further: str) -> tuple[list[Head], list[tuple[str, int]]]:
+        """The heads and features that are to be off; looked at before anything is read."""
         heads = {head for name in off for head in self.head_groups.get(name, ())}
         features = [self.features[name] for name in off if name in self.features]
         for name in filter(None, re.split(r"[,;\s]+", further)):
@@ -143,9 +142,16 @@ class ProvenanceTest:
                 "sentences, or the name in the question",
                 "Take one of those away.",
             )
+        return sorted(heads), features
+
+    @contextmanager
+    def _changed(
+        self, heads: Sequence[Head], features: Sequence[tuple[str, int]]
+    ) -> Iterator[None]:
+        """Heads and features off: entered where the prompt has been read, they hold behind it."""
         with ExitStack() as stack:
             if heads:
-                stack.enter_context(wb.ablate(self.model, sorted(heads)))
+                stack.enter_context(wb.ablate(self.model, list(heads)))
             for autoencoder, feature in features:
                 stack.enter_context(wb.open_features(autoencoder, self.model).ablate([feature]))
             yield
@@ -180,15 +186,15 @@ def test_of(model: InstrumentedModel, run: Result) -> ProvenanceTest:
     answer, _ = answer_tokens(model, asked, params.answer, params.length)
     subject, groups, features = _subject(run, asked), _groups(run), _features(run)
     pieces = [
-        PromptPiece(_sentence(n), _SENTENCES, _short(piece.text), piece.text)
+        PromptPiece(_sentence(n), _short(piece.text), piece.text)
         for n, piece in enumerate(asked.sentences)
     ]
     if subject:
-        pieces.append(PromptPiece(_SUBJECT, _SUBJECT, f"{subject}, hidden from all that follows"))
+        pieces.append(PromptPiece(_SUBJECT, f"{subject}, hidden from all that follows"))
     for name, heads in groups.items():
         listed = ", ".join(head_name(*head) for head in heads)
-        pieces.append(PromptPiece(name, _HEADS, _short(f"{name}: {listed}")))
-    pieces += [PromptPiece(name, _FEATURES, label) for name, (label, _) in features.items()]
+        pieces.append(PromptPiece(name, _short(f"{name}: {listed}")))
+    pieces += [PromptPiece(name, label) for name, (label, _) in features.items()]
     named = {name: feature for name, (_, feature) in features.items()}
     return ProvenanceTest(model, asked, answer, subject, groups, named, tuple(pieces))
 

@@ -38,9 +38,9 @@ def written(folder, weight_hash, analysis, findings, started, name="a model"):
     run.save(folder)
 
 
-def membership(auc, half):
-    return Finding("membership", {"loss": 0.6, "min-k": auc}, "Told.", unit="AUC",
-                   interval={"loss": (0.5, 0.7), "min-k": (auc - half, auc + half)})  # fmt: skip
+def membership(auc, half):  # by min-k++, and by another score
+    return Finding("membership", {"loss": 0.6, "min-k++": auc}, "Told.", unit="AUC",
+                   interval={"loss": (0.5, 0.7), "min-k++": (auc - half, auc + half)})  # fmt: skip
 
 
 def greedy(rate):
@@ -151,6 +151,8 @@ def test_files_of_a_card(model, runs):
     [
         (["-o", "card.docx"], "cannot be written as"),
         (["--runs", "nowhere"], "no folder"),
+        (["--beside", "nowhere"], "no model"),
+        (["-o", "/proc/nowhere/card.md"], "/proc/nowhere"),
     ],
 )
 def test_wrong_commands(how, says, monkeypatch, tmp_path):

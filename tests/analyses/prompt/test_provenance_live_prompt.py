@@ -8,6 +8,7 @@ import torch
 import workbench as wb
 from analyses.prompt import provenance
 from analyses.prompt.provenance import active_features, live_prompt
+from analyses.prompt.provenance.end_reading import EndReading
 from analyses.prompt.provenance.params import Params
 from analyses.prompt.provenance.prompt_parts import take_apart
 from hooks.hidden_keys import hidden_keys
@@ -155,3 +156,16 @@ def test_models_without_autoencoders_say_so(planted):
     assert active_features.autoencoders_of(planted) == []
     (part,) = [part for part in provenance.PARTS if part.name == "features"]
     assert "no autoencoder" in part.unavailable_reason(planted)
+
+
+def test_a_prompt_of_one_token_is_read_whole(tiny):
+    run = asked_of(tiny, Params(prompt="The", answer=" dog", parts=["split", "heads"], draws=2))
+    ids, answer = list(tiny.tokens("The")), list(tiny.continuation_tokens(" dog"))
+    run_ids = ids[-1:] if len(ids) == 1 else ids
+    none = run.tables["groups"].set_index("group").loc["none", "logp"]
+    assert none == pytest.approx(plain(tiny, run_ids, answer), abs=1e-3)
+    reading = EndReading.of(tiny, ids[:1])
+    off = reading.logp_without(answer, [[], [(0, 0), (1, 2)]])
+    with wb.ablate(tiny, [(0, 0), (1, 2)]):
+        assert off[1] == pytest.approx(plain(tiny, ids[:1], answer), abs=1e-3)
+    assert off[0] == pytest.approx(plain(tiny, ids[:1], answer), abs=1e-3)
