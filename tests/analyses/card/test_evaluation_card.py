@@ -152,7 +152,6 @@ def test_files_of_a_card(model, runs):
         (["-o", "card.docx"], "cannot be written as"),
         (["--runs", "nowhere"], "no folder"),
         (["--beside", "nowhere"], "no model"),
-        (["-o", "/proc/nowhere/card.md"], "/proc/nowhere"),
     ],
 )
 def test_wrong_commands(how, says, monkeypatch, tmp_path):
