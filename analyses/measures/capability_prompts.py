@@ -84,8 +84,9 @@ def prompts_of(
     draw.shuffle(groups)
     if len(groups) < FEWEST:
         raise too_few(name, len(groups))
-    # A share for each side, but never fewer than two to hold out.
-    n = max(2, round(len(groups) * max(0.2, held_out / (choosing + held_out))))
+    # A share for each side, but never fewer than two groups on either.
+    n = round(len(groups) * max(0.2, held_out / (choosing + held_out)))
+    n = min(max(2, n), len(groups) - 2)
     apart = set(groups[:n])
     sides = [[e for e in examples if (e.group in apart) == side] for side in (False, True)]
     made = [

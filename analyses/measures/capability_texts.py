@@ -120,29 +120,30 @@ def from_file(path: Path) -> dict[str, list[Example]]:
     found: dict[str, list[Example]] = {}
     for number, line in _lines(shown):
         try:
-            row = json.loads(line)
+            row = json.loads(line)  # not UTF-8 is a ValueError too
             fields = [row[key] for key in ("capability", "prompt", "answer")]
         except (ValueError, KeyError, TypeError):
             fields = [None]
         if not all(isinstance(field, str) for field in fields) or not all(fields[:2]):
             raise BadInput(
-                f"Line {number} of {shown.name} is {line.strip()[:80]!r}.",
+                f"Line {number} of {shown.name} is {line.decode(errors='replace').strip()[:80]!r}.",
                 '{"capability": "…", "prompt": "…", "answer": "…"}',
                 "Correct it.",
             )
         name, prompt, answer = fields
-        found.setdefault(name, []).append(Example(prompt, answer, f"line {number}"))
+        # A prompt that stands twice stays on one side.
+        found.setdefault(name, []).append(Example(prompt, answer, prompt))
     if not found:
         raise BadInput(f"{shown.name} is empty.", "a line for each prompt", "Add some.")
     return found
 
 
-def _lines(path: Path) -> Iterator[tuple[int, str]]:
+def _lines(path: Path) -> Iterator[tuple[int, bytes]]:
     file = one_file(path, "file of capabilities", "JSON lines with capability, prompt and answer")
     with file.open() as lines:
         for number, raw in enumerate(lines, 1):
             if raw.strip():
-                yield number, raw.decode("utf-8", errors="replace")
+                yield number, raw
 
 
 def _sequences() -> dict[str, str]:

@@ -120,8 +120,6 @@ def half_life(lags: Float[np.ndarray, " point"], left: Float[np.ndarray, " point
     for lag, share in zip(t, y, strict=True):
         at = math.log1p(lag)
         if share <= 0.5:
-            if before[1] <= share:
-                return float(lag)
             way = (before[1] - 0.5) / (before[1] - share)
             return math.expm1(before[0] + way * (at - before[0]))
         before = (at, float(share))

@@ -86,10 +86,10 @@ def _passes(
         rate = float(np.average(hits[chosen], weights=weights[chosen]))
         at = float(np.average(np.log2(readings[chosen]), weights=weights[chosen]))
         if rate >= level:
-            if before is None or before[1] >= rate:
+            if before is None:
                 return 2**at
             share = (level - before[1]) / (rate - before[1])
-            return 2 ** (before[0] + max(0.0, share) * (at - before[0]))
+            return 2 ** (before[0] + share * (at - before[0]))
         before = at, rate
     return math.inf
 

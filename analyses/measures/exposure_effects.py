@@ -147,7 +147,7 @@ def cohort_effects(
         events=events,
         by_event=by_event,
         event_error=event_error,
-        event_critical=_critical(signs, of_events[told]),
+        event_critical=max(_critical(signs, of_events[told]), null),
         plain=plain,
         plain_error=plain_error,
     )

@@ -154,7 +154,7 @@ def along(
     Raises:
         BadInput: a step is of another model, or holds the weights of the step before.
     """
-    parameters = dict(model.module.named_parameters())
+    parameters = dict(model.module.named_parameters(remove_duplicate=False))
     before: dict[str, Tensor] | None = None
     with put_back(list(parameters.values())):
         for number, step in enumerate(series.steps):
@@ -177,10 +177,11 @@ def along(
 def _put_in(
     parameters: dict[str, torch.nn.Parameter], weights: dict[str, Tensor], step: int, name: str
 ) -> None:
-    """Tied parameters stand once in the model, and may stand under either name in a file."""
+    """Tied parameters have several names in the model, and a file may have either of them."""
     fits = {n: w for n, w in weights.items() if n in parameters}
     shapes = [n for n, w in fits.items() if w.shape != parameters[n].shape]
-    missing = [n for n in parameters if n not in fits]
+    there = {id(parameters[n]) for n in fits}
+    missing = [n for n, parameter in parameters.items() if id(parameter) not in there]
     if shapes or missing:
         wrong = shapes[0] if shapes else missing[0]
         raise BadInput(

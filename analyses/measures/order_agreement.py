@@ -17,7 +17,7 @@ _DRAWS = 1000
 
 
 class Agreement(NamedTuple):
-    """Spearman's correlation, with its 95 % interval over orders."""
+    """Spearman's correlation, with its 95 % interval over orders; the bounds are NaN for one order."""
 
     r: float
     low: float
@@ -62,6 +62,8 @@ def _draws(predicted: np.ndarray, real: np.ndarray, seed: int) -> np.ndarray:
     from scipy.stats import rankdata
 
     draw = np.random.default_rng(seed)
+    if len(real) < 2:  # drawn again it is always the same: that would look certain
+        return np.full(_DRAWS, np.nan)
     orders = draw.integers(len(real), size=(_DRAWS, len(real)))
     one, other = (
         rankdata(values[orders].reshape(_DRAWS, -1), axis=-1) for values in (predicted, real)

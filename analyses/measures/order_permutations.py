@@ -66,9 +66,10 @@ def typed(text: str, blocks: int) -> dict[Order, str]:
         words = part.replace(",", " ").split()
         if not words:
             continue
-        if not all(word.isdecimal() for word in words) or sorted(map(int, words)) != list(
-            range(1, blocks + 1)
-        ):
+        # No more digits than a number of blocks has: thousands of them cannot be read at all.
+        if not all(word.isdecimal() and len(word) < 9 for word in words) or sorted(
+            map(int, words)
+        ) != list(range(1, blocks + 1)):
             raise BadInput(
                 f"{part.strip()[:60]!r} is no order of {blocks} blocks.",
                 f"each of the numbers 1 to {blocks} once",

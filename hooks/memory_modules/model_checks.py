@@ -66,7 +66,7 @@ def adapter_at(path: str) -> MemoryAdapter:
     module, _, name = path.partition(":")
     try:
         found = getattr(import_module(module), name)
-    except (ImportError, AttributeError, ValueError) as error:
+    except Exception as error:  # whatever somebody else's module does when it is imported
         raise BadInput(
             f"The adapter {path} cannot be imported: {error}.",
             "package.module:NAME, on Python's path",

@@ -83,7 +83,7 @@ def class_at(path: str) -> type[nn.Module]:
     package, _, name = path.replace(":", ".").rpartition(".")
     try:
         found = getattr(import_module(package), name) if package else None
-    except (ImportError, AttributeError) as error:
+    except Exception as error:  # whatever somebody else's module does when it is imported
         missing = getattr(error, "name", None) if isinstance(error, ImportError) else None
         raise BadInput(
             f"{path} cannot be imported: {error}.",
@@ -94,7 +94,7 @@ def class_at(path: str) -> type[nn.Module]:
         ) from error
     if not (isinstance(found, type) and issubclass(found, nn.Module)):
         raise BadInput(
-            f"{path} is no module class.",
+            f"{path!r} is no module class.",
             "package.module:Class, a torch.nn.Module",
             "Correct the path, or name a class of the model and give --model.",
         )

@@ -32,8 +32,11 @@ from workbench.unicode import check_unicode
 SHORTEST = 8
 """Tokens: less is no text to recite."""
 _LONGEST_FILE = 64 * 2**20
+_MOST_STEPS = 10**7
 _AFTER = (0, 1, 10)
-"""Updates behind the first readings of a text at which weights are kept too."""
+"""Updates from the step of a text's first reading on at which weights are kept too: right before
+it, right behind it, and nine updates later.
+"""
 
 
 class ScheduledText(BaseModel, frozen=True, extra="forbid"):
@@ -43,7 +46,7 @@ class ScheduledText(BaseModel, frozen=True, extra="forbid"):
     name: str = ""
     kind: str = "text"
     at: list[Annotated[int, Field(ge=0)]] = []
-    readings: int = Field(0, ge=0)
+    readings: int = Field(0, ge=0, le=_MOST_STEPS)
     start: int = Field(0, ge=0)
     every: int = Field(1, ge=1)
 
@@ -62,8 +65,8 @@ class ScheduledText(BaseModel, frozen=True, extra="forbid"):
 class ScheduledStage(BaseModel, frozen=True, extra="forbid"):
     """As `workbench.lab.Stage`, with a number of steps."""
 
-    name: str = Field(min_length=1, max_length=60, pattern=r"^[^/\\]+$")
-    steps: int = Field(ge=1, le=10**7)
+    name: str = Field(min_length=1, max_length=60, pattern=r"^[^/\\\x00-\x1f]+$")
+    steps: int = Field(ge=1, le=_MOST_STEPS)
     rate: float = Field(gt=0, le=1)
     warmup: int = Field(0, ge=0)
     rank: int = Field(0, ge=0, le=1024)
@@ -124,7 +127,7 @@ def read_schedule(file: Path) -> Schedule:
             f"{file} cannot be read: {error.strerror or error}.", "a file with a schedule",
             "Check the path.",
         ) from error  # fmt: skip
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise BadInput(f"{file} is not JSON: {error}.", "a schedule", "Check the file.") from error
     try:
         schedule = Schedule.model_validate(given)
@@ -152,7 +155,7 @@ def entries_of(schedule: Schedule, tokenizer: Any) -> list[Entry]:
     """The texts as tokens, cut to one length, with the steps they are read at.
 
     Raises:
-        BadInput: a text is too short, is there twice, or does not survive the tokenizer.
+        BadInput: a text is too short, or is there twice.
     """
     given = [
         tokenizer(text.text, add_special_tokens=False, verbose=False)["input_ids"]
@@ -199,11 +202,7 @@ def _timing(steps: tuple[int, ...], total: int) -> str:
 
 
 def stages_of(schedule: Schedule, entries: list[Entry], tokenizer: Any) -> list[Stage]:
-    """The rows of every stage.
-
-    Raises:
-        BadInput: a step reads nothing at all in a stage without neutral text.
-    """
+    """The rows of every stage."""
     draw = random.Random(f"{schedule.seed} neutral")
     start = Tokenization(tokenizer).beginning
     pieces = neutral_pieces(tokenizer, schedule.neutral.tokens, draw, "train")

@@ -11,7 +11,7 @@ from typing import Any
 from workbench import checkpointing
 from workbench.errors import BadInput, WorkbenchError
 from workbench.lab.schedule import Schedule, entries_of, stages_of
-from workbench.lab.stages import LabLog
+from workbench.lab.stages import LabLog, check
 from workbench.lab.training import run_stages
 from workbench.models import adapters
 from workbench.models.load import load_weights
@@ -56,6 +56,7 @@ def train_schedule(
         )
     entries = entries_of(schedule, loaded.tokenizer)
     stages = stages_of(schedule, entries, loaded.tokenizer)
+    check(stages, loaded.module.get_input_embeddings().weight.shape[0])
     steps = schedule.kept()
     recipe = {"model": loaded.card.weight_hash, **schedule.model_dump()}
     room = loaded.card.n_params * (4 * 6 + 2 * 2 * len(steps))
@@ -64,15 +65,15 @@ def train_schedule(
         return out
     wanted = _places(schedule, steps)
     work = out / checkpointing.WORK / "stages"
-    log = run_stages(
-        loaded.module,
-        stages,
-        seed=schedule.seed,
-        keep=lambda stage, step: (stage, step) in wanted,
-        work=work,
-        progress=progress.subprogress(0.02, 0.95),
-    )
     try:
+        log = run_stages(
+            loaded.module,
+            stages,
+            seed=schedule.seed,
+            keep=lambda stage, step: (stage, step) in wanted,
+            work=work,
+            progress=progress.subprogress(0.02, 0.95),
+        )
         progress(0.96, "Writing the model")
         with silenced():
             loaded.module.save_pretrained(out)

@@ -170,8 +170,10 @@ class _Runner:
                 optimizer.step()
                 optimizer.zero_grad(set_to_none=True)
             losses.append(loss)
-            self.folder.save_within(running, optimizer, number, stage.name, step + 1, total)
+            # First: whoever is killed between the two does the step again, and no weights that
+            # were to be kept are missing.
             self._report(stage, running, step + 1, loss)
+            self.folder.save_within(running, optimizer, number, stage.name, step + 1, total)
             says = "nothing to read" if loss is None else f"loss {loss:.2f}"
             progress((step + 1) / total, f"{stage.name}: step {step + 1:,} of {total:,}, {says}")
 

@@ -20,7 +20,7 @@ def add_rows(result: Result) -> None:
     if len(measured):
         says += (
             f": {int((told == APART).sum())} numbers are told from chance,"
-            f" {int((told == CHANCE).sum())} are not, {int((told == NO_NULL).sum())} have no null"
+            f" {int((told == CHANCE).sum())} are not, {int((told == NO_NULL).sum())} have no null or no interval"
         )
     if len(missing):
         seconds = missing["seconds"].sum()

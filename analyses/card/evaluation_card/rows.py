@@ -70,7 +70,7 @@ def _measured(found: FoundCell) -> dict[str, Any]:
         "state": MEASURED, "value": cell.value, "unit": cell.unit, "low": cell.low,
         "high": cell.high, "null": cell.null, "beside": cell.beside, "errors": errors,
         "p": math.erfc(abs(errors) / math.sqrt(2)), "says": cell.says,
-        "analysis": found.analysis, "run": found.run, "made": found.made,
+        "analysis": found.analysis, "run": found.run, "made": found.made[:10],
     }  # fmt: skip
 
 

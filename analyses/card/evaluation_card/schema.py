@@ -37,7 +37,7 @@ SCHEMA = Schema(
             C("says", "The number in words, or why there is none.", title="in words"),
             C("analysis", "The analysis that measured it, or would."),
             C("run", "The run that says it."),
-            C("made", "When that was."),
+            C("made", "The day it was made."),
             C("seconds", "About how long it takes to measure it.", "seconds"),
             C("takes", "The same in words.", title="would take"),
         ]),

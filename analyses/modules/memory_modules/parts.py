@@ -15,11 +15,11 @@ Name = Literal["raster", "facts", "twin", "usage", "values", "share", "definitio
 def no_slots(model: InstrumentedModel) -> str | None:
     """Why nothing can be read, or None."""
     from hooks.memory_modules import places_or_neurons
-    from workbench.errors import Unfit
+    from workbench.errors import WorkbenchError
 
     try:
         places_or_neurons(model)
-    except Unfit as reason:
+    except WorkbenchError as reason:  # or an installed adapter that does not load
         return reason.what.rstrip(".")
     return None
 

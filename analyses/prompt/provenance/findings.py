@@ -236,10 +236,13 @@ def add_features(result: Result) -> None:
     best, drawn = pushed.loc[pushed["effect"].idxmin()], table[table["why"] == DRAWN]["effect"]
     beside = f"; those drawn by lot {drawn.min():+.1f} to {drawn.max():+.1f}" * bool(len(drawn))
     makes = f", which makes {best['promotes']} likelier," * bool(best["promotes"])
+    missed = " So the gradient missed one that counts more."
     result.add(Finding(
         "feature", float(best["effect"]),
-        f"Feature {best['feature']} of {best['autoencoder']}{makes} counts most: taken out at the"
-        f" end, the answer's log-probability changes by {best['effect']:+.1f} nats{beside}.",
+        f"Of the features that the gradient names, {best['feature']} of"
+        f" {best['autoencoder']}{makes} counts most: taken out at the end, the answer's"
+        f" log-probability changes by {best['effect']:+.1f} nats{beside}."
+        + missed * bool(len(drawn) and drawn.min() < best["effect"]),
         unit="nats",
     ))  # fmt: skip
 

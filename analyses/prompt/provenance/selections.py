@@ -27,6 +27,7 @@ _WORDS = {
     SLOTS: "memory modules",
 }
 MEASURED, BY_CHANCE = "effect on the answer", "largest by chance"
+_SHOWN = 16  # features
 PUSHED, BY_LOT = "pushes the answer, as the gradient guesses", "drawn by lot"
 _ROLES = {PROMPT: "context", WEIGHTS: "memory"}
 _OFF = {PROMPT: "look at the context", WEIGHTS: "look at the subject"}
@@ -181,10 +182,11 @@ def covered(run: Result) -> pd.DataFrame:
 
 
 def taken_out(run: Result) -> pd.DataFrame:
-    """What the answer loses without each feature that was taken out."""
+    """What the answer loses without the features that changed it most."""
     import pandas as pd
 
-    table = run.tables["features"].dropna(subset=["effect"]).sort_values("effect")
+    table = run.tables["features"].dropna(subset=["effect"])
+    table = table.loc[table["effect"].abs().nlargest(_SHOWN).index].sort_values("effect")
     names = [f"{row.feature} of {str(row.autoencoder).rsplit('/', 1)[-1]}"
              for row in table.itertuples()]  # fmt: skip
     what = table["why"].map({GUESSED: PUSHED, DRAWN: BY_LOT})

@@ -22,13 +22,15 @@ from analyses.training.retention.constants import (
     EARLY_DROP,
     KEPT,
     NOVEL,
+    RECALLED,
+    RECOGNIZED,
     RESET,
     SOON,
     TELLING_DROP,
     WARMED,
 )
 from analyses.training.retention.few_shot_findings import dropped, first_above
-from analyses.training.retention.findings import passed
+from analyses.training.retention.findings import begun_anywhere, between, passed
 from workbench.wording import percent
 
 if TYPE_CHECKING:
@@ -63,20 +65,19 @@ def _recall_later(result: Result) -> Measured:
         told, said = (passed(table, SOON, name) for name in ("recognized", "recalled"))
         if told is None or said is None:
             return NOT_MEASURED
-        said_after = f"{said['readings']:.0f}" if math.isfinite(said["readings"]) else "never"
+        told_at, said_at = (between(row["readings"], row["readings"]) for row in (told, said))
         return Measured(
-            f"recognized after {math.ceil(told['readings'])}, recalled after {said_after}",
+            f"recognized after {told_at}, recalled after {said_at}",
             verdict_of([True if said["low"] > told["high"] else None]),
-            f"{_TEXTS}: {told['low']:.0f} to {told['high']:.0f} against {said['low']:.0f} to"
-            f" {said['high']:.0f}",
+            f"{_TEXTS}: {between(told['low'], told['high'])} against"
+            f" {between(said['low'], said['high'])}",
         )
     if "few_shot" not in result.tables:
         return NOT_MEASURED
     table = result.tables["few_shot"]
     study = table[table["foil"] == NOVEL]
-    told_at, said_at = (
-        first_above(study, name, level) for name, level in (("recognized", 0.75), ("recalled", 0.5))
-    )
+    told_at = first_above(study, "recognized", RECOGNIZED)
+    said_at = first_above(study, "recalled", RECALLED)
     row = study[study["readings"] == max(told_at, 0)].iloc[0]
     apart = told_at > 0 and (said_at < 0 or said_at > told_at)
     return Measured(
@@ -143,7 +144,7 @@ def _log_time(result: Result) -> Measured:
     words = ", ".join(f"{name} {percent(error)}" for name, error in errors.items())
     return Measured(
         words,
-        REPLICATES if best != "exponential" else FAILS,
+        {"b − a ln t": REPLICATES, "exponential": FAILS}.get(str(best), PART),
         "error on lags that were left out",
     )
 
@@ -171,7 +172,7 @@ def _term(name: str, *, below: bool) -> Callable[[Result], Measured]:
         row = rows.loc[name]
         low, high = (-row["high"], -row["low"]) if below else (row["low"], row["high"])
         return Measured(
-            f"{row['value']:+.2f} log-odds".replace("-", "−"),
+            f"{row['value']:+.2f}".replace("-", "−") + " log-odds",
             verdict_of([sign(low, high)]),
             f"{_TEXTS}: {row['low']:+.2f} to {row['high']:+.2f}".replace("-", "−"),
         )
@@ -207,11 +208,9 @@ def _precise(result: Result) -> Measured:
 
 
 def _sequential(result: Result) -> Measured:
-    table = result.tables["access"]
+    table = begun_anywhere(result.tables["access"])
     best = table.groupby("step")["said"].max().idxmax()
-    rows = table[table["step"] == best]
-    given = rows["given"].max()
-    rows = rows[rows["given"] == given].sort_values("start")
+    rows = table[table["step"] == best].sort_values("start")
     one, other = rows.iloc[0], rows.iloc[-1]
     return Measured(
         f"{one['said']:.1f} tokens from the beginning, {other['said']:.1f} from token"

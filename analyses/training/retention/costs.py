@@ -10,6 +10,7 @@ from analyses.measures.exposure_series import own_series, series_ledger
 from analyses.measures.scoring import reading
 from analyses.training.retention.constants import FOILS
 from analyses.training.retention.few_shot import ROW, measured_at, updates_in_all
+from analyses.training.retention.parts import no_steps
 from workbench.cost import Cost
 
 if TYPE_CHECKING:
@@ -25,9 +26,11 @@ _OPENED = 1.2e-8  # seconds for a weight of a kept step: read, rebuilt, compared
 def cost(model: InstrumentedModel, params: Params) -> dict[str, Cost]:
     """By part."""
     live = {"few-shot": _few_shot(model, params)}
+    if no_steps(model) is not None:
+        return live
     series = own_series(model)
     ledger = None if series is None else series_ledger(series)
-    if series is None or ledger is None:
+    if series is None or ledger is None or not ledger.entries:
         return live
     read = [entry for entry in ledger.entries if entry.repeats]
     kinds = {entry.kind for entry in ledger.entries}

@@ -42,6 +42,9 @@ def run(model: InstrumentedModel, params: Params, progress: Progress) -> Result:
     stated = cost(model, params)
     left = stages(progress, model, {part: stated[part] for part in stated if part in parts})
     result = Result(NAME)
+    if "few-shot" in parts:  # what is missing is said before minutes are spent on kept steps
+        few_shot.check_trainable(model)
+        texts = few_shot.study_texts(model, params)
     if "recall" in parts:
         if (reason := no_steps(model)) is not None:
             raise BadInput(
@@ -66,7 +69,7 @@ def run(model: InstrumentedModel, params: Params, progress: Progress) -> Result:
             findings.add_access(result)
             progress.checkpoint(result)
     if "few-shot" in parts:
-        found = few_shot.few_shot(model, params, left["few-shot"])
+        found = few_shot.few_shot(model, params, texts, left["few-shot"])
         few_shot_tables.add_tables(result, model, found, params)
         few_shot_findings.add_few_shot(result)
     findings.add_answer(result)

@@ -32,6 +32,7 @@ from analyses.training.retention.constants import (
     WARMED,
     WORD,
 )
+from analyses.training.retention.parts import fixed_weights
 from hooks.mixed_weights import put_back
 from workbench.errors import BadInput, Unfit
 from workbench.lab import Stage, StepReport, run_stages
@@ -97,9 +98,9 @@ class FewShot:
     later: dict[tuple[str, int], StudyMoment] = field(default_factory=dict)
 
 
-def points_until(updates: int) -> list[int]:
-    """Updates behind which is measured."""
-    return sorted({*(point for point in _POINTS if point < updates), updates})
+def points_until(updates: int, params: Params) -> list[int]:
+    """Updates behind which is measured; those at which variants are compared are among them."""
+    return sorted({point for point in (*_POINTS, params.compared, updates) if point <= updates})
 
 
 def variants(params: Params) -> dict[str, int]:
@@ -117,7 +118,7 @@ def updates_in_all(params: Params) -> tuple[int, int]:
 
 def measured_at(params: Params) -> int:
     """Moments that are measured after the studying."""
-    return sum(len(points_until(updates)) for updates in variants(params).values())
+    return sum(len(points_until(updates, params)) for updates in variants(params).values())
 
 
 def rates(model: InstrumentedModel, params: Params) -> tuple[float, float]:
@@ -129,26 +130,23 @@ def rates(model: InstrumentedModel, params: Params) -> tuple[float, float]:
 
 def check_trainable(model: InstrumentedModel) -> None:
     """Raises: Unfit: weights that no gradient can move."""
-    from workbench.models.storage import is_offloaded, is_quantized
-
-    if is_quantized(model.module) or is_offloaded(model.module):
+    if (reason := fixed_weights(model)) is not None:
         raise Unfit(
-            f"The weights of {model.card.name} are quantized or offloaded.",
+            reason,
             "weights in floating point, in memory",
             "Load the model without quantization, or leave out the part `few-shot`.",
         )
 
 
-def few_shot(model: InstrumentedModel, params: Params, progress: Progress) -> FewShot:
+def few_shot(
+    model: InstrumentedModel, params: Params, texts: StudyTexts, progress: Progress
+) -> FewShot:
     """Study, then forget, once for each variant.
 
     Raises:
-        Unfit, BadInput: weights that cannot be trained; too little text.
         NotFinite: training went astray, and at which step.
         Cancelled: from `progress`; the model is put back first.
     """
-    check_trainable(model)
-    texts = study_texts(model, params)
     found = FewShot(texts, 0 if model.text.beginning else 1)
     plan, (rate, later_rate) = variants(params), rates(model, params)
     total = sum(len(_study_steps(texts, params, model)) + updates for updates in plan.values())
@@ -179,7 +177,7 @@ def _measuring(
     model: InstrumentedModel, params: Params, found: FewShot, variant: str, updates: int
 ) -> Callable[[StepReport], None]:
     per_reading = -(-params.items // params.batch)
-    points = set(points_until(updates))
+    points = set(points_until(updates, params))
 
     def measure(report: StepReport) -> None:
         if report.stage == _STUDY:

@@ -26,7 +26,8 @@ def readings_in_words(value: float) -> str:
     return counted(max(1, math.ceil(value - 1e-9)), "reading")
 
 
-def _between(low: float, high: float) -> str:
+def between(low: float, high: float) -> str:
+    """ "20 to 42", of readings."""
     ends = [f"{math.ceil(x - 1e-9):,}" if math.isfinite(x) else "never" for x in (low, high)]
     return ends[0] if ends[0] == ends[1] else f"{ends[0]} to {ends[1]}"
 
@@ -41,11 +42,11 @@ def add_recall(result: Result) -> None:
         best = dose[(dose["when"] == when) & (dose["measure"] == "recalled")].iloc[-1]
         words = [
             f"recognized ({percent(RECOGNIZED)} of pairs with one that never was) after"
-            f" {readings_in_words(told['readings'])} (95 %: {_between(told['low'], told['high'])})"
+            f" {readings_in_words(told['readings'])} (95 %: {between(told['low'], told['high'])})"
             if math.isfinite(told["readings"])
             else f"not recognized in {percent(RECOGNIZED)} of pairs, however often they were read",
             f"recalled ({percent(RECALLED)} of them) after {readings_in_words(said['readings'])}"
-            f" (95 %: {_between(said['low'], said['high'])})"
+            f" (95 %: {between(said['low'], said['high'])})"
             if math.isfinite(said["readings"])
             else f"not recalled: of those read {best['readings']:.0f} times"
             f" {percent(best['rate'])} are",
@@ -180,6 +181,14 @@ def add_forecast(result: Result) -> None:
     result.add(Finding("forecast", known | {"recited": float(total)}, says, unit="shares"))
 
 
+def begun_anywhere(access: pd.DataFrame) -> pd.DataFrame:
+    """The rows of `access` with most tokens given, of those that most beginnings have: in a short
+    text few tokens are left behind its middle.
+    """
+    starts = access.groupby("given")["start"].nunique()
+    return access[access["given"] == starts[starts == starts.max()].index.max()]
+
+
 def add_access(result: Result) -> None:
     """Whether the middle is reached without the beginning."""
     table = result.tables.get("access")
@@ -187,15 +196,14 @@ def add_access(result: Result) -> None:
         says = "No text is recalled at any kept step, so nothing can be said of access."
         result.add(Finding("access", -1.0, says, unit="share of texts"))
         return
+    table = begun_anywhere(table)
     best = table.groupby("step")["said"].max().idxmax()
-    rows = table[table["step"] == best].set_index(["start", "given"])
-    given = max(rows.index.get_level_values("given"))
-    starts = sorted({start for start, g in rows.index if g == given})
-    one, other = rows.loc[(starts[0], given)], rows.loc[(starts[-1], given)]
+    rows = table[table["step"] == best].sort_values("start")
+    one, other = rows.iloc[0], rows.iloc[-1]
     says = (
-        f"Begun at their beginning with {counted(given, 'token')} given, texts go on for"
+        f"Begun at their beginning with {counted(int(one['given']), 'token')} given, texts go on for"
         f" {one['said']:.1f} of {int(one['asked'])} tokens at step {int(best):,}; begun at token"
-        f" {starts[-1]} with as many, for {other['said']:.1f} (never read:"
+        f" {int(other['start'])} with as many, for {other['said']:.1f} (never read:"
         f" {other['never_read']:.1f}; {int(one['n'])} texts)."
     )
     values = {"beginning": float(one["said"]), "middle": float(other["said"])}

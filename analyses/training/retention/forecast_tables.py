@@ -17,7 +17,7 @@ from analyses.measures.exposure_forecast import (
 from analyses.measures.exposure_series import own_series
 from analyses.measures.statistics import mean_interval
 from analyses.training.retention.constants import CONTEXTS, FORECAST
-from analyses.training.retention.step_tables import half_of
+from analyses.training.retention.step_tables import enough_of, half_of
 
 if TYPE_CHECKING:
     from analyses.measures.exposure_panel import ExposurePanel
@@ -93,7 +93,7 @@ def add_access(
     beside texts that were never read. No table where no text ever was.
     """
     best = panel.match(half_of(panel)).max(1)
-    read = np.flatnonzero((panel.repeats > 0) & (best >= params.recalled))
+    read = np.flatnonzero((panel.repeats > 0) & (best >= enough_of(panel, params)))
     if not len(read):
         return
     rng = np.random.default_rng(params.seed)

@@ -18,7 +18,7 @@ from analyses.measures.exposure_decay import (
 from analyses.measures.exposure_effects import stratified
 from analyses.measures.statistics import difference
 from analyses.training.retention.constants import DOSES, FEW
-from analyses.training.retention.step_tables import gain_of, half_of
+from analyses.training.retention.step_tables import enough_of, gain_of, half_of
 
 if TYPE_CHECKING:
     from analyses.measures.exposure_panel import ExposurePanel
@@ -97,9 +97,10 @@ def _survival(panel: ExposurePanel, params: Params) -> pd.DataFrame | None:
     """From the first kept step at which a text is recalled: how many still are, read again or not.
     By how often they were read; p from dealing these groups again. None where too few ever are.
     """
-    match, lasted, lost, repeats = panel.match(half_of(panel)), [], [], []
+    recalled = panel.match(half_of(panel)) >= enough_of(panel, params)
+    lasted, lost, repeats = [], [], []
     for number, entry in enumerate(panel.entries):
-        there = match[number] >= params.recalled
+        there = recalled[number]
         if not entry.steps or not there[:-1].any():
             continue
         first = int(there.argmax())
@@ -133,7 +134,7 @@ def _timing(panel: ExposurePanel, params: Params) -> pd.DataFrame:
     match = panel.match(half_of(panel))[:, -1]
     measures = {
         "gain": gain_of(panel)[:, -1],
-        "recalled": (match >= params.recalled).astype(float),
+        "recalled": (match >= enough_of(panel, params)).astype(float),
     }
     late, early = timing == "late", timing == "early"
     rows = []

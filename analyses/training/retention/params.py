@@ -16,7 +16,7 @@ class Params(BaseModel, frozen=True, extra="forbid"):
         ge=1,
         le=500,
         description="A text counts as recalled where greedy decoding says so many tokens behind its"
-        " first half",
+        " first half (all, where there are fewer)",
         json_schema_extra={"essential": True},
     )
     twins: int = Field(

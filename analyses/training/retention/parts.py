@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Literal
 
 from workbench.errors import WorkbenchError
 from workbench.parts import Part
+from workbench.wording import counted
 
 if TYPE_CHECKING:
     from hooks.model import InstrumentedModel
@@ -19,18 +20,47 @@ def no_steps(model: InstrumentedModel) -> str | None:
 
     try:
         series = own_series(model)
-    except WorkbenchError as error:  # steps that do not fit together
+        ledger = None if series is None else series_ledger(series)
+    except WorkbenchError as error:  # steps that do not fit together, or a damaged ledger
         return error.what
     if series is None:
         return (
             f"{model.card.name} keeps no steps of its training; organism/planted does, and so does"
             " what `workbench lab` trains."
         )
-    if series_ledger(series) is None:
+    if ledger is None:
         return (
             f"{model.card.name} keeps {len(series.steps)} steps of its training, but no ledger that"
             " says what was read when."
         )
+    return None
+
+
+def no_bands(model: InstrumentedModel) -> str | None:
+    """Why no band can be drawn around what a first reading caused, or None."""
+    from analyses.measures.exposure_effects import FEWEST, FEWEST_NEVER
+    from analyses.measures.exposure_series import own_series, series_ledger
+
+    if (reason := no_steps(model)) is not None:
+        return reason
+    series = own_series(model)
+    ledger = None if series is None else series_ledger(series)
+    entries = () if ledger is None else ledger.entries
+    read = sum(bool(entry.repeats) for entry in entries)
+    if read >= FEWEST and len(entries) - read >= FEWEST_NEVER:
+        return None
+    return (
+        f"{counted(read, 'text')} of its ledger {'was' if read == 1 else 'were'} read and"
+        f" {len(entries) - read} never; a band needs {FEWEST} and {FEWEST_NEVER}."
+    )
+
+
+def fixed_weights(model: InstrumentedModel) -> str | None:
+    """Why no gradient can move the model's weights, or None."""
+    from workbench.models.storage import is_offloaded, is_quantized
+
+    if is_quantized(model.module) or is_offloaded(model.module):
+        return f"The weights of {model.card.name} are quantized or offloaded."
     return None
 
 
@@ -48,7 +78,7 @@ PARTS = [
         "Memorisation profiles",
         "What a first reading caused, step by step, by difference-in-differences.",
         stands_on=["recall"],
-        unavailable_reason=no_steps,
+        unavailable_reason=no_bands,
         views=["Profiles"],
     ),
     Part(
@@ -72,6 +102,7 @@ PARTS = [
         "Learning from few readings",
         "The asked model reads new texts a few times, and then other text: recognition, recall and"
         " what is left, update by update (Orhan 2023). The model is put back afterwards.",
+        unavailable_reason=fixed_weights,
         views=["Few readings"],
     ),
 ]

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from analyses.training.retention.constants import NOVEL, VARIANTS
+from analyses.training.retention.findings import begun_anywhere
 from workbench.wording import counted
 
 if TYPE_CHECKING:
@@ -176,7 +177,7 @@ def access_curves(run: Result) -> pd.DataFrame | None:
     table = run.tables.get("access")
     if table is None:
         return None
-    rows = table[table["given"] == table["given"].max()]
+    rows = begun_anywhere(table)
     return rows.assign(begun=[f"from token {n}" for n in rows["start"]])
 
 

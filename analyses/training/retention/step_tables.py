@@ -14,11 +14,12 @@ from analyses.measures.exposure_dose import (
     logistic_intervals,
     recognition,
 )
-from analyses.measures.exposure_effects import beside_kind
+from analyses.measures.exposure_effects import FEWEST_NEVER, beside_kind, check_never
 from analyses.measures.exposure_panel import ExposurePanel, measure_panel
 from analyses.measures.exposure_series import own_series, series_ledger
 from analyses.measures.statistics import share_interval, wilson
 from analyses.training.retention.constants import (
+    CHANCE,
     FEW,
     LATER,
     RECALLED,
@@ -41,7 +42,8 @@ def read_steps(model: InstrumentedModel, params: Params, progress: Progress) -> 
     """All texts that were read, and their controls, at every kept step.
 
     Raises:
-        BadInput: the ledger is of another tokenizer or another training; no text was never read.
+        BadInput: the ledger is of another tokenizer or another training; no text was never read, or too
+            few for the bands that are asked for.
     """
     series = own_series(model)
     assert series is not None
@@ -57,7 +59,15 @@ def read_steps(model: InstrumentedModel, params: Params, progress: Progress) -> 
             "texts that were read, and some of the same kind that never were",
             "Plant with counts such as 0,1,4,16,64.",
         )
-    return measure_panel(model, series, [*read, *_twins(ledger.entries, params.twins)], progress)
+    twins = list(_twins(ledger.entries, params.twins))
+    if "profiles" in params.parts and len(twins) < FEWEST_NEVER:
+        check_never(len(ledger.entries) - len(read))
+        raise BadInput(
+            f"With twins={params.twins}, {len(twins)} texts that were never read are looked at.",
+            f"at least {FEWEST_NEVER}, without which no band can be drawn",
+            "Raise twins, or leave out the part `profiles`.",
+        )
+    return measure_panel(model, series, [*read, *twins], progress)
 
 
 def _twins(entries: tuple[Entry, ...], each: int) -> Iterator[Entry]:
@@ -69,6 +79,13 @@ def _twins(entries: tuple[Entry, ...], each: int) -> Iterator[Entry]:
 def half_of(panel: ExposurePanel) -> int:
     """Tokens of the first half of a text."""
     return panel.length // 2
+
+
+def enough_of(panel: ExposurePanel, params: Params) -> int:
+    """Tokens behind the first half at which a text counts as recalled: all, where it has fewer than
+    are asked for.
+    """
+    return min(params.recalled, panel.length - half_of(panel))
 
 
 def kinds_of(panel: ExposurePanel) -> np.ndarray:
@@ -108,7 +125,7 @@ def add_tables(
     result.tables["item_steps"] = long
     result.tables["curves"] = pd.DataFrame(_curves(panel, long, params))
     result.tables["dose"], result.tables["halfway"] = _dose(panel, match, told, params)
-    logit = _logit(long[long["readings"] > 0], params)
+    logit = _logit(long[long["readings"] > 0], enough_of(panel, params), params.seed)
     if logit is not None:
         result.tables["logit"] = logit
     result.tables["said"] = _said(model, panel, shown)
@@ -167,11 +184,11 @@ def _long(panel: ExposurePanel, match: np.ndarray, told: np.ndarray) -> pd.DataF
 
 def _curves(panel: ExposurePanel, long: pd.DataFrame, params: Params) -> Iterator[dict[str, Any]]:
     """By number of readings in all and when they were, along training."""
-    repeats = panel.repeats[long["item"]]
+    repeats, enough = panel.repeats[long["item"]], enough_of(panel, params)
     timing = np.array([entry.timing for entry in panel.entries])[long["item"]]
     for (dose, when, step), rows in long.groupby([repeats, timing, long["step"]]):
         rate, (low, high) = share_interval(
-            (rows["match"] >= params.recalled).to_numpy(float), rows["item"].to_numpy()
+            (rows["match"] >= enough).to_numpy(float), rows["item"].to_numpy()
         )
         yield {
             "repeats": int(dose),
@@ -193,9 +210,10 @@ def _dose(
     """Recognition and recall at the last step, by readings; and where they pass halfway."""
     read = panel.repeats > 0
     number, dose = np.flatnonzero(read), panel.repeats[read]
-    hits = (match[read, -1] >= params.recalled).astype(float)
+    enough = enough_of(panel, params)
+    hits = (match[read, -1] >= enough).astype(float)
     lately = panel.since[read, -1] <= RECENT * panel.steps[-1]
-    twins = float((match[~read, -1] >= params.recalled).mean())
+    twins = float((match[~read, -1] >= enough).mean())
     rows, passed = [], []
     for when, chosen in ((SOON, lately), (LATER, ~lately)):
         if not chosen.any():
@@ -215,7 +233,7 @@ def _dose(
             passed.append((when, measure, level, value, low, high, int(known.sum())))
     table = pd.DataFrame(
         rows, columns=["when", "measure", "readings", "rate", "low", "high", "n"]
-    ).assign(never_read=lambda t: np.where(t["measure"] == "recalled", twins, 0.5))
+    ).assign(never_read=lambda t: np.where(t["measure"] == "recalled", twins, CHANCE))
     columns = ["when", "measure", "level", "readings", "low", "high", "n"]
     return table, pd.DataFrame(passed, columns=columns)
 
@@ -226,11 +244,11 @@ def _rate(values: np.ndarray, measure: str) -> tuple[float, tuple[float, float]]
     return share_interval(values, np.arange(len(values)))
 
 
-def _logit(long: pd.DataFrame, params: Params) -> pd.DataFrame | None:
+def _logit(long: pd.DataFrame, enough: int, seed: int) -> pd.DataFrame | None:
     """What dose and time since then add to the log-odds of being recalled, over all kept steps;
     None where nothing or everything is recalled.
     """
-    hits = (long["match"] >= params.recalled).to_numpy(float)
+    hits = (long["match"] >= enough).to_numpy(float)
     if hits.sum() < FEW or hits.sum() > len(hits) - FEW:
         return None
     terms = {
@@ -240,7 +258,7 @@ def _logit(long: pd.DataFrame, params: Params) -> pd.DataFrame | None:
         "each doubling of the step": np.log2(1 + long["step"]),
     }
     design = np.column_stack([np.asarray(term, float) for term in terms.values()])
-    value, (low, high) = logistic_intervals(design, hits, long["item"].to_numpy(), seed=params.seed)
+    value, (low, high) = logistic_intervals(design, hits, long["item"].to_numpy(), seed=seed)
     return pd.DataFrame({"term": list(terms), "value": value, "low": low, "high": high})
 
 

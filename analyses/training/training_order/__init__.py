@@ -28,8 +28,8 @@ if TYPE_CHECKING:
     from workbench.progress import Progress
     from workbench.result import Result
 
-__all__ = ["ANSWER", "PRESETS", "SCHEMA", "VIEWS", "Params", "cost", "gives", "name", "question",
-           "room", "run"]  # fmt: skip
+__all__ = ["ANSWER", "PRESETS", "SCHEMA", "TITLE", "VIEWS", "Params", "cost", "gives", "name",
+           "question", "room", "run"]  # fmt: skip
 
 name = NAME
 TITLE = "Training order"

@@ -9,6 +9,7 @@ from itertools import islice
 from typing import TYPE_CHECKING
 
 from analyses.training.training_order import constants as c
+from hooks import context_window
 from workbench import texts
 from workbench.errors import BadInput
 from workbench.organisms import corpus, synthetic_passages
@@ -80,7 +81,8 @@ def reading(model: InstrumentedModel, params: Params) -> Reading:
     """The blocks, and the prose before them.
 
     Raises:
-        BadInput: fewer than three blocks, or texts too short for a row.
+        BadInput: fewer than three blocks, texts too short for a row, or rows too long for the asked
+            model.
     """
     length = params.length - len(model.text.beginning)
     if params.length < c.ITEM_TOKENS // 2 or length < 2:
@@ -89,6 +91,8 @@ def reading(model: InstrumentedModel, params: Params) -> Reading:
             f"{c.ITEM_TOKENS // 2} or more",
             "Make them longer.",
         )
+    if params.start == "asked":
+        context_window.check(model, params.length, "A row")
     taken: set[str] = set()
     chosen = _documents(model, params, taken)
     planted = _sentences(model, params)

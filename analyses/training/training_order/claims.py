@@ -5,10 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from analyses.claims import OPEN, Claim, Measured, say_claims, verdict_of
-from analyses.measures.statistics import sign
+from analyses.measures.statistics import mean_interval, sign
 from analyses.training.training_order import constants as c
 
 if TYPE_CHECKING:
@@ -32,20 +30,25 @@ def _interval(result: Result, name: str) -> tuple[float, float]:
     return spread[name]
 
 
+def _over_orders(low: float, high: float) -> str:
+    if low != low:
+        return "two orders or more are needed"
+    return _signs(f"95 % over orders: {low:.2f} to {high:.2f}")
+
+
 def _predicts(result: Result) -> Measured:
     finding = result.findings["estimate"]
     low, high = _interval(result, "r")
     measured = f"rank correlation {finding.values['r']:.2f}"
-    said = f"95 % over orders: {low:.2f} to {high:.2f}"
-    return Measured(_signs(measured), verdict_of([sign(low, high)]), _signs(said))
+    return Measured(_signs(measured), verdict_of([sign(low, high)]), _over_orders(low, high))
 
 
 def _beats(result: Result) -> Measured:
     finding = result.findings["estimate"]
     low, high = _interval(result, "gained")
     measured = f"{finding.values['r']:.2f} against {finding.values['recency']:.2f}"
-    said = f"difference, 95 % over orders: {low:.2f} to {high:.2f}"
-    return Measured(_signs(measured), verdict_of([sign(low, high)]), _signs(said))
+    said = f"difference, {_over_orders(low, high)}"
+    return Measured(_signs(measured), verdict_of([sign(low, high)]), said)
 
 
 def _second(result: Result) -> Measured:
@@ -53,8 +56,7 @@ def _second(result: Result) -> Measured:
     gains = (table["error_zeroth"] - table["error"]).to_numpy(float)
     if len(gains) < 2:
         return Measured("one order", OPEN, "two orders or more are needed")
-    half = 1.96 * float(gains.std(ddof=1)) / np.sqrt(len(gains))
-    low, high = float(gains.mean()) - half, float(gains.mean()) + half
+    _, (low, high) = mean_interval(gains)
     measured = (
         f"mean error {table['error'].mean():.3f} nats, gradients alone"
         f" {table['error_zeroth'].mean():.3f}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 from analyses.training.training_order import constants as c
@@ -41,13 +42,14 @@ def cost(model: InstrumentedModel, params: Params) -> Cost:
     else:
         size = 220_000
         work = Cost(seconds=(_STEP + _PER_TOKEN * tokens) * updates)
-    held = 4.0 * size * (steps + orders * (1 + 3 * kinds) + 3 * c.EXTRA_ORDERS)
+    store = params.directions * (steps - params.lead)
+    held = 4.0 * size * (steps + orders * (1 + 3 * kinds) + 3 * c.EXTRA_ORDERS + store)
     return work + Cost(bytes=held, seconds=2.0)
 
 
 def _orders(params: Params) -> int:
     given = [part for part in params.given.split(";") if part.strip()]
-    return len(given) or params.orders
+    return len(given) or min(params.orders, math.factorial(params.blocks) - 1)
 
 
 def _steps(params: Params) -> int:

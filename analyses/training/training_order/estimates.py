@@ -25,9 +25,6 @@ if TYPE_CHECKING:
     from workbench.progress import Progress
 
 
-DIRECTIONS = "directions"
-
-
 @dataclass
 class Estimates:
     """What one run says of other orders.
@@ -69,33 +66,40 @@ def estimated(
     tracin = _tracin(trainee, path, rule, progress.subprogress(0.0, 0.1))
     seconds[c.TRACIN] = time.perf_counter() - begun
     expansions = {c.FIRST: Expansion(), c.ZEROTH: Expansion(hessian=False)}
-    if params.directions:
+    further = _further(orders, params) if params.directions else []
+    if further:
         begun = time.perf_counter()
-        basis = _basis(loss, path, rule, trainee, params, progress.subprogress(0.1, 0.25))
+        basis = _basis(
+            loss, path, [read.numbers(order) for order in further], rule, params.directions,
+            progress.subprogress(0.1, 0.25),
+        )  # fmt: skip
         expansions[c.STORED] = Expansion(basis=basis)
-        seconds[DIRECTIONS] = time.perf_counter() - begun
+        seconds[c.DIRECTIONS] = time.perf_counter() - begun
     begun = time.perf_counter()
     found = estimate(loss, path, numbers, rule, expansions, progress.subprogress(0.25, 1.0))
-    seconds[c.FIRST] = time.perf_counter() - begun
+    seconds[c.ESTIMATING] = time.perf_counter() - begun
     return Estimates(found, tracin, seconds)
+
+
+def _further(orders: Sequence[Order], params: Params) -> list[Order]:
+    """Orders by lot, none of which is tested; none where a few blocks have no others."""
+    draw = random.Random(f"{params.seed} further orders")
+    blocks = range(len(orders[0]))
+    drawn = [tuple(draw.sample(blocks, len(blocks))) for _ in range(c.EXTRA_ORDERS)]
+    return [order for order in drawn if order not in set(orders) | {tuple(blocks)}]
 
 
 def _basis(
     loss: Loss,
     path: Sequence[torch.Tensor],
+    numbers: Sequence[Sequence[int]],
     rule: AdamRule,
-    trainee: Trainee,
-    params: Params,
+    most: int,
     progress: Progress,
 ) -> list[torch.Tensor]:
-    """Per step, the leading directions in which further orders lie away from the reference, as
-    their gradients alone say; none of the orders that are tested is among them.
+    """Per step, at most so many leading directions in which further orders lie away from the
+    reference, as their gradients alone say.
     """
-    blocks = list(range(len(trainee.reading.blocks)))
-    draw = random.Random(f"{params.seed} further orders")
-    numbers = [
-        trainee.reading.numbers(draw.sample(blocks, len(blocks))) for _ in range(c.EXTRA_ORDERS)
-    ]
     found: list[torch.Tensor] = []
 
     def directions(step: int, walks: Mapping[str, Sequence[AdamWalk]]) -> None:
@@ -103,7 +107,7 @@ def _basis(
         # Of few long vectors: their own products are enough.
         values, mixed = torch.linalg.eigh((away @ away.T).double())
         keep = [k for k in range(len(values) - 1, -1, -1) if values[k] > 1e-9 * values[-1]]
-        keep = keep[: params.directions] if values[-1] > 0 else []
+        keep = keep[:most] if values[-1] > 0 else []
         rows = (mixed[:, keep] / values[keep].sqrt()).T.to(away.dtype) @ away
         found.append(rows)
 

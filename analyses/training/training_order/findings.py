@@ -45,6 +45,8 @@ def grid(result: Result, column: str, kind: str = c.TEXT) -> np.ndarray:
 def _r(row: pd.Series) -> str:
     if np.isnan(row["r"]):
         return "none can be told"
+    if np.isnan(row["low"]):
+        return _signs(f"{row['r']:.2f}")
     return _signs(f"{row['r']:.2f} (95 % {row['low']:.2f} to {row['high']:.2f})")
 
 
@@ -59,10 +61,12 @@ def _add_answer(result: Result, params: Params) -> None:
     n = int(first["n"])
     says = (
         f"Estimated from one run, the loss under another order is predicted with rank correlation"
-        f" {_r(first)} over {n} orders really trained; the recency curve of the same run, which"
+        f" {_r(first)} over {counted(n, 'order')} really trained; the recency curve of the same run, which"
         f" knows the position alone, gives {_r(rival)}."
     )
-    if more.low > 0:
+    if n < 2:
+        says += " One order has no interval, so nothing can be told for others."
+    elif more.low > 0:
         says += " The estimate ranks better."
     elif more.high < 0:
         says += " The estimate ranks worse: it does not predict more than the position."
@@ -144,8 +148,8 @@ def _add_distance(result: Result) -> None:
     table = result.tables["orders"]
     far = table["distance"] >= table["distance"].median()
     near, away = table[~far], table[far]
-    if near.empty:
-        near = away
+    if near.empty:  # one order, or all equally far
+        return
     values = {
         "near": float(near["error"].mean()), "near_change": float(near["changed"].mean()),
         "far": float(away["error"].mean()), "far_change": float(away["changed"].mean()),
@@ -160,14 +164,14 @@ def _add_distance(result: Result) -> None:
 
 def _add_position(result: Result) -> None:
     table = result.tables["positions"]
-    rows = table[table["of"] == c.TEXT].set_index("position")["apart"]
-    last, first = float(rows.iloc[-1]), float(rows.iloc[0])
-    best = int(rows.idxmin())
+    rows = table[table["of"] == c.TEXT].set_index("position")
+    last, first = float(rows["apart"].iloc[-1]), float(rows["apart"].iloc[0])
+    best = int(rows["apart"].idxmin())
     says = (
         f"Against its own mean over all orders a block's loss is {first:+.3f} nats where it is read"
         f" first and {last:+.3f} where it is read last; lowest at position {best} of {len(rows)}."
     )
-    if last > first:
+    if rows["low"].iloc[-1] > rows["high"].iloc[0]:
         says += " What is read early is known better here, not worse."
     values = {"first": first, "last": last, "best": float(best)}
     result.add(Finding("position", _numbers(values), _signs(says), unit="nats per token"))
@@ -175,9 +179,10 @@ def _add_position(result: Result) -> None:
 
 def _add_price(result: Result, found: OrderOutcome) -> None:
     times = result.tables["times"].set_index("what")
-    again, told = float(times.loc["retraining", "each"]), float(times.loc[c.FIRST, "each"])
+    again, told = float(times.loc["retraining", "each"]), float(times.loc[c.ESTIMATING, "each"])
+    kinds = ", also with a stored Hessian" if c.DIRECTIONS in times.index else ""
     says = (
-        f"Really training one order took {again:.1f} s, estimating one {told:.1f} s: at this size"
+        f"Really training one order took {again:.1f} s, estimating one{kinds}, {told:.1f} s: at this size"
         " retraining is the way to know, and the estimate is what is tested. The reference order"
         " trained a second time differs by"
         f" {'nothing' if found.again == 0 else f'at most {found.again:.1e}'} in any weight, so what"

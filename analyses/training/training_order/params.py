@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import BaseModel, Field
 
-from analyses.training.training_order.constants import LEAST_BLOCKS
+from analyses.training.training_order.constants import EXTRA_ORDERS, LEAST_BLOCKS
 from workbench.text_files import TextPath
 
 Start = Literal["fresh", "asked"]
@@ -79,7 +79,7 @@ class Params(BaseModel, frozen=True, extra="forbid"):
     directions: int = Field(
         8,
         ge=0,
-        le=64,
+        le=EXTRA_ORDERS,
         description="Directions in which the Hessian's action would be stored; 0 leaves this out",
     )
     seed: int = Field(0, ge=0, le=2**31 - 1, description="Of everything that is drawn by lot")

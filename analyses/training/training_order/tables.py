@@ -71,13 +71,14 @@ def predictions(
     }
     reference = np.arange(blocks)
     moved = np.repeat(-(at - reference)[:, None].astype(float), len(c.KINDS), 1)
-    others = (real.sum(0) - real) / max(1, len(real) - 1)
+    alone = len(real) < 2  # then there are no others
+    others = (real.sum(0) - real) / (np.nan if alone else len(real) - 1)
     return first_order | {
         c.TRACIN: _by_influence(estimates.tracin, list(found.orders)),
         c.RECENCY: _recency(found, at),
         c.LATER: moved,
         c.OTHERS: others,
-        c.MIXED: np.roll(first_order[c.FIRST], 1, 0),
+        c.MIXED: np.roll(first_order[c.FIRST], 1, 0) * (np.nan if alone else 1.0),
     }
 
 

@@ -173,12 +173,6 @@ def check_trainable(model: InstrumentedModel) -> None:
         )
 
 
-def weights_of_new(tokens: int) -> int:
-    """How many weights a new model has that knows so many tokens."""
-    attention = 4 * _WIDTH * _WIDTH
-    return tokens * _WIDTH + _LAYERS * (attention + 3 * _WIDTH * _MLP + 2 * _WIDTH) + _WIDTH
-
-
 def _new(tokens: int, params: Params) -> Any:
     """An organism's architecture (Llama), much smaller, from the seed."""
     from transformers import LlamaConfig, LlamaForCausalLM

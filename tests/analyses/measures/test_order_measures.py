@@ -33,7 +33,7 @@ def test_chosen_orders_are_others_and_each_once():
 
 def test_typed_orders():
     assert typed("3 1 2; 2,1,3;", 3) == {(2, 0, 1): TYPED, (1, 0, 2): TYPED}
-    for wrong in ("1 2", "1 1 2", "0 1 2", "a b c", "1 2 3", ";", "-1 2 3"):
+    for wrong in ("1 2", "1 1 2", "0 1 2", "a b c", "1 2 3", ";", "-1 2 3", "9" * 5000):
         with pytest.raises(BadInput):
             typed(wrong, 3)
 
@@ -50,6 +50,10 @@ def test_agreement_is_spearmans_with_an_interval_over_orders():
     assert more.low > 0
     assert more.r == pytest.approx(good.r - bad.r)
     assert np.isnan(agreement(np.zeros_like(real), real).r)
+    # One order says nothing of others, however well it is ranked.
+    one = agreement(near[:1], real[:1])
+    assert one.r > 0.5
+    assert np.isnan([one.low, one.high, gained(near[:1], none[:1], real[:1]).low]).all()
 
 
 def test_explained_is_one_where_exact_and_zero_where_nothing_is_said():

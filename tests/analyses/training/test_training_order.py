@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from itertools import permutations
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ import workbench as wb
 from analyses.training import training_order
 from analyses.training.training_order import constants as c
 from analyses.training.training_order.blocks import half, reading
+from analyses.training.training_order.estimates import _further
 from analyses.training.training_order.params import Params
 from analyses.training.training_order.trainee import trainee
 from hooks.mixed_weights import weights_copied
@@ -120,6 +122,44 @@ def test_own_texts_and_own_orders(organism, tmp_path):
     assert not list(training_order.SCHEMA.problems(result))
 
 
+def test_one_order_is_no_evidence_for_others(organism, tmp_path):
+    result = asked(organism, given="3 1 2", directions=0)
+    assert not list(training_order.SCHEMA.problems(result))
+    told = result.tables["predictors"]
+    assert told[["low", "high"]].isna().all(axis=None)
+    assert told[told["predictor"].isin([c.MIXED, c.OTHERS])]["r"].isna().all()
+    says = result.findings["estimate"].says
+    assert "over 1 order really trained" in says
+    assert "One order has no interval" in says
+    assert not any("nan" in each.says for each in result.findings.values())
+    assert "distance" not in result.findings
+    over_orders = result.tables["claims"].iloc[:3]
+    assert set(over_orders["verdict"]) == {"cannot be told"}
+    assert not over_orders.astype(str).apply(lambda row: "nan" in " ".join(row), axis=1).any()
+    again = Result.open(result.save(tmp_path / "run"))
+    for view in training_order.VIEWS:
+        assert view.still(again, training_order.SCHEMA)
+
+
+def test_what_a_store_keeps_is_learned_from_orders_that_are_not_tested(organism):
+    params = Params(**SMALL | {"blocks": 3})
+    every = list(permutations(range(3)))
+    tested = every[1:4]
+    further = _further(tested, params)
+    assert further
+    assert set(further) <= set(every[4:])
+    assert not _further(every[1:], params)
+    result = asked(organism, orders=5)
+    assert c.STORED not in result.tables["changes"]
+    assert set(result.tables["times"]["what"]) == {"retraining", c.TRACIN, c.ESTIMATING}
+
+
+def test_rows_past_a_table_of_positions_are_refused():
+    model = wb.load((tiny.tiny_gpt2(), tiny.tiny_tokenizer()))
+    with pytest.raises(BadInput, match="A row has 300 tokens"):
+        asked(model, start="asked", length=300)
+
+
 def test_texts_and_orders_that_do_not_do(organism, tmp_path):
     file = tmp_path / "texts.txt"
     file.write_text("one two three " * 40 + "\n\n" + "too short\n\nas well", encoding="utf-8")
@@ -163,3 +203,7 @@ def test_cost_grows_with_what_is_done(organism):
     )
     assert more.seconds > small.seconds > 0
     assert more.bytes > small.bytes
+    # Every step of the run keeps its directions.
+    stored = training_order.cost(organism, Params(**SMALL | {"directions": 10}))
+    steps = 3 * SMALL["steps"] + SMALL["tail"]
+    assert stored.bytes - small.bytes == pytest.approx(4.0 * 220_000 * 8 * steps)
