@@ -18,10 +18,9 @@ def add_rows(result: Result) -> None:
     told = measured["told"]
     says = f"{measured['row'].nunique()} of {asked} questions are answered by finished runs"
     if len(measured):
-        says += (
-            f": {int((told == APART).sum())} numbers are told from chance,"
-            f" {int((told == CHANCE).sum())} are not, {int((told == NO_NULL).sum())} have no null or no interval"
-        )
+        apart, chance, open_ = (int((told == each).sum()) for each in (APART, CHANCE, NO_NULL))
+        says += f": {apart} numbers are told from chance, {chance} are not, and {open_} have no"
+        says += " null or no interval"
     if len(missing):
         seconds = missing["seconds"].sum()
         says += f". To fill the other {len(missing)} takes {in_words(seconds)}"

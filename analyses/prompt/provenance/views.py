@@ -140,7 +140,8 @@ VIEWS = [
         v.finding("feature", "again"),
         v.says(schema.FEATURES),
         v.chart("intervals", sel.taken_out, "feature", "what", hues=_TAKEN,
-                unit="nats that the answer loses", title="Features taken out at the end: the 16 that count most"),
+                unit="nats that the answer loses",
+                title="Features taken out at the end: the 16 that count most"),
         v.table("features", "All features that are active there", order=["effect"]),
     ]),
     v.View("Closed-book", needs="closed_book", parts=[
