@@ -17,7 +17,7 @@ _DRAWS = 1000
 
 
 class Agreement(NamedTuple):
-    """Spearman's correlation, with its 95 % interval over orders; the bounds are NaN for one order."""
+    """Spearman's correlation, with its 95 % interval over orders, which is NaN for one order."""
 
     r: float
     low: float

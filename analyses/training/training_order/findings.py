@@ -61,8 +61,8 @@ def _add_answer(result: Result, params: Params) -> None:
     n = int(first["n"])
     says = (
         f"Estimated from one run, the loss under another order is predicted with rank correlation"
-        f" {_r(first)} over {counted(n, 'order')} really trained; the recency curve of the same run, which"
-        f" knows the position alone, gives {_r(rival)}."
+        f" {_r(first)} over {counted(n, 'order')} really trained; the recency curve of the same"
+        f" run, which knows the position alone, gives {_r(rival)}."
     )
     if n < 2:
         says += " One order has no interval, so nothing can be told for others."
@@ -180,11 +180,11 @@ def _add_position(result: Result) -> None:
 def _add_price(result: Result, found: OrderOutcome) -> None:
     times = result.tables["times"].set_index("what")
     again, told = float(times.loc["retraining", "each"]), float(times.loc[c.ESTIMATING, "each"])
-    kinds = ", also with a stored Hessian" if c.DIRECTIONS in times.index else ""
+    kinds = " (also with a stored Hessian)" if c.DIRECTIONS in times.index else ""
     says = (
-        f"Really training one order took {again:.1f} s, estimating one{kinds}, {told:.1f} s: at this size"
-        " retraining is the way to know, and the estimate is what is tested. The reference order"
-        " trained a second time differs by"
+        f"Really training one order took {again:.1f} s, estimating one{kinds} {told:.1f} s: at this"
+        " size retraining is the way to know, and the estimate is what is tested. The reference"
+        " order trained a second time differs by"
         f" {'nothing' if found.again == 0 else f'at most {found.again:.1e}'} in any weight, so what"
         " is seen is order."
     )
