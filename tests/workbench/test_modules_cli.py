@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import json
 from pathlib import Path
+from typing import Any
 
 from typer.testing import CliRunner
 
@@ -32,13 +33,21 @@ def test_memories_are_listed_and_conform() -> None:
     assert {line["verdict"] for line in found["lines"]} == {"holds", "not checked"}
 
 
-def test_a_wrong_adapter_ends_with_the_named_line() -> None:
+def test_a_wrong_adapter_ends_with_the_named_line(tmp_path: Path, monkeypatch: Any) -> None:
     path = "tests.helpers.memory_toys:WRONG_PRODUCT_KEYS"
     done = CliRunner().invoke(app, ["modules", "check", *ORGANISM, "--adapter", path])
     assert done.exit_code == 2
     assert "fails" in done.output
     gone = CliRunner().invoke(app, ["modules", "check", *ORGANISM, "--adapter", "nowhere:X"])
     assert gone.exit_code == 2
+    damaged = tmp_path / "damaged_adapter.py"
+    damaged.write_text("def broken(:", encoding="utf-8")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    for path in ("damaged_adapter:X", "..:X"):  # whatever goes wrong while it is imported
+        for given in (["check", *ORGANISM, "--adapter", path], ["scaffold", path]):
+            done = CliRunner().invoke(app, ["modules", *given])
+            assert done.exit_code == 2, done.output
+            assert "cannot be imported" in done.output
     other = "tests.helpers.memory_toys:NOTEBOOK"
     assert (
         CliRunner().invoke(app, ["modules", "check", *ORGANISM, "--adapter", other]).exit_code == 2

@@ -6,12 +6,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import ExitStack
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import torch
 
 from analyses.measures.statistics import wilson
-from analyses.modules.memory_modules.fact_slots import Memories
+from analyses.modules.memory_modules.fact_slots import Memories, brought
 from analyses.modules.memory_modules.questions import MemoryQuestion, says
 from hooks.interventions import ablate
 from hooks.memory_modules import recorded, switched_off
@@ -19,6 +19,7 @@ from hooks.memory_modules import recorded, switched_off
 if TYPE_CHECKING:
     import pandas as pd
 
+    from hooks.memory_modules import MemoryPlace
     from hooks.model import InstrumentedModel
     from workbench.progress import Progress
 
@@ -37,33 +38,45 @@ def without_parts(
     """
     import pandas as pd
 
-    in_layer = {place.layer: place for place in memories.places if not memories.stand_in}
-    tried: list[tuple[str, str, int, Any]] = []
-    if in_layer and len(memories.places) > 1:
-        tried.append((f"all {len(memories.places)} memories", "memory", -1, None))
+    places = [] if memories.stand_in else memories.places
+    in_layer: dict[int, list[MemoryPlace]] = {}
+    for place in places:
+        if place.layer is not None:
+            in_layer.setdefault(place.layer, []).append(place)
+    tried: list[tuple[str, str, int, str | list[MemoryPlace]]] = []
+    if len(places) > 1:
+        tried.append((f"all {len(places)} memories", "memory", -1, places))
+    for layer, here in in_layer.items():
+        which = "memory" if len(here) == 1 else f"{len(here)} memories"
+        tried.append((f"the {which} of layer {layer}", "memory", layer, here))
     for site, kind in _SITES.items():
         for layer in model.sites.get(site) or ():
-            if kind == MLP and layer in in_layer:
-                tried.append((f"the memory of layer {layer}", "memory", layer, in_layer[layer]))
-            else:
+            if kind != MLP or not _are_the_mlp(model, layer, in_layer.get(layer, ())):
                 tried.append((f"the {kind} of layer {layer}", kind, layer, site))
     found = []
     for number, (name, kind, layer, what) in enumerate(tried):
         progress(number / len(tried), f"Switching off {name}")
         with ExitStack() as stack:
-            if what is None:
-                for place in memories.places:
-                    stack.enter_context(switched_off(place))
-            elif isinstance(what, str):
+            if isinstance(what, str):
                 stack.enter_context(ablate(model, site=what, layers=layer))
             else:
-                stack.enter_context(switched_off(what))
+                for place in what:
+                    stack.enter_context(switched_off(place))
             said = says(model, rows)
         right = sum(token == row.target for token, row in zip(said, rows, strict=True))
         low, high = wilson(right, len(rows))
         found.append((name, kind, layer, right / len(rows), low, high, len(rows)))
     columns = ["part", "kind", "layer", "recall", "low", "high", "n"]
     return pd.DataFrame(found, columns=columns)
+
+
+def _are_the_mlp(model: InstrumentedModel, layer: int, places: Sequence[MemoryPlace]) -> bool:
+    """Whether a memory stands in the MLP's place: it lies in it, and nothing comes out beside it
+    (as the layer does that a LoRA adapter is around).
+    """
+    mlp = model.layout.blocks[layer].mlp
+    inside = set() if mlp is None else set(mlp.modules())
+    return any(place.module in inside and place.adapter.rest is None for place in places)
 
 
 def gates(
@@ -82,9 +95,10 @@ def gates(
             model.next_logits([list(row.ids)])
         for call in calls:
             reads = call.reads
-            given = call.call.args[0].reshape(-1, call.call.args[0].shape[-1])[-1].float()
-            out = call.call.output.reshape(-1, call.call.output.shape[-1])[-1].float()
-            ratio = float(out.norm() / given.norm().clamp(min=1e-9))
+            inputs = (*call.call.args, *call.call.kwargs.values())
+            first = next(x for x in inputs if isinstance(x, torch.Tensor))
+            given = first.reshape(-1, first.shape[-1])[-1].float()
+            ratio = float(brought(call).norm() / given.norm().clamp(min=1e-9))
             lengths.setdefault(call.place.name, []).append(ratio)
             for head in range(reads.weight.shape[2]):
                 gate = float("nan") if reads.gate is None else float(reads.gate[0, -1, head])

@@ -4,6 +4,10 @@ NAME = "memory-modules"
 
 TOP = 16
 """Of a memory that reads every slot (neurons), those that count as read: the largest."""
+TEXTS = 6
+"""Texts that are drawn token by token."""
+SHARED = 100
+"""Facts that are asked without each part of the model."""
 DRAWS = 200
 """Permutations of labels."""
 LOST = 0.3

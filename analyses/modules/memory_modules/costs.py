@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from analyses.modules.memory_modules.constants import CHANGES
+from analyses.modules.memory_modules.constants import CHANGES, SHARED, TEXTS
 from analyses.modules.memory_modules.definitions import LENGTH, ROWS
 from analyses.modules.memory_modules.document import MOST
 from analyses.modules.memory_modules.fact_slots import Memories
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from hooks.model import InstrumentedModel
 
 _ANSWER = 4  # tokens that are generated for a closed-book answer
-_TEXTS, _SHARED, _SWAPS, _BATCH = 6, 100, 2, 32
+_SWAPS, _BATCH = 2, 32
 
 
 def cost(model: InstrumentedModel, params: Params) -> dict[str, Cost]:
@@ -27,7 +27,7 @@ def cost(model: InstrumentedModel, params: Params) -> dict[str, Cost]:
         return {}
     organism = params.facts_file is None and module_record.read_home(model.module) is not None
     if no_facts(model) is not None:
-        read = Cost(forward=_TEXTS * LENGTH, passes=_TEXTS)
+        read = Cost(forward=TEXTS * LENGTH, passes=TEXTS)
         passes = len(CHANGES) + 3
         return {
             "raster": read,
@@ -44,11 +44,11 @@ def cost(model: InstrumentedModel, params: Params) -> dict[str, Cost]:
     generated = 0 if organism else asked * _ANSWER
     memories = Memories.of(model)
     parts = 2 * model.n_layers
-    shared = min(known, _SHARED)
+    shared = min(known, SHARED)
     found = {
         "questions": Cost(forward=asked * tokens + generated, passes=-(-asked // _BATCH)),
         "raster": Cost(
-            forward=_TEXTS * tokens + len(model.tokens(params.text or " ")), passes=_TEXTS
+            forward=TEXTS * tokens + len(model.tokens(params.text or " ")), passes=TEXTS
         ),
         "facts": masked,
         "usage": Cost(

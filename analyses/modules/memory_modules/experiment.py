@@ -19,7 +19,7 @@ from analyses.modules.memory_modules import (
     slot_values,
     usage,
 )
-from analyses.modules.memory_modules.constants import NAME, TOP
+from analyses.modules.memory_modules.constants import NAME, SHARED, TEXTS, TOP
 from analyses.modules.memory_modules.costs import cost
 from analyses.modules.memory_modules.fact_slots import FactSlots, Memories, slots_of_facts
 from analyses.modules.memory_modules.params import levels_of
@@ -37,10 +37,6 @@ if TYPE_CHECKING:
     from analyses.modules.memory_modules.params import Params
     from hooks.model import InstrumentedModel
     from workbench.progress import Progress
-
-_TEXTS = 6
-_SHARED = 100
-"""Facts that every part is switched off for."""
 
 
 @ordinary
@@ -90,9 +86,9 @@ def run(model: InstrumentedModel, params: Params, progress: Progress) -> Result:
         result.tables["ranks"] = slot_values.answer_ranks(model, memories, facts)
         findings.add_values(result)
     if "share" in parts:
-        rows = questions.known[:_SHARED]
+        rows = questions.known[:SHARED]
         result.tables["without"] = answer_share.without_parts(model, memories, rows, left["share"])
-        result.tables["gates"] = answer_share.gates(model, memories, rows[:_TEXTS])
+        result.tables["gates"] = answer_share.gates(model, memories, rows[:TEXTS])
         findings.add_share(result, memories)
     if "definitions" in parts:
         texts = definitions.texts(params.seed)
@@ -116,9 +112,9 @@ def _draw_reads(
     params: Params,
     progress: Progress,
 ) -> None:
-    texts = [list(row.ids) for row in questions.known[:_TEXTS]]
+    texts = [list(row.ids) for row in questions.known[:TEXTS]]
     if not texts and no_definitions(model) is None:
-        texts = definitions.texts(params.seed).ids[:_TEXTS].tolist()
+        texts = definitions.texts(params.seed).ids[:TEXTS].tolist()
     if params.text.strip():
         texts = [model.tokens(params.text), *texts]
     result.tables["tokens"], result.tables["reads"] = raster.reads_of_texts(
@@ -179,7 +175,7 @@ def _slot_table(
         for slot in fact.order[:TOP]:
             readers[slot] = readers.get(slot, 0) + 1
     promotes: dict[int, str] = {}
-    if slot_values.has_values(memories):
+    if slot_values.has_values(model, memories):
         lens = slot_values.lens(model, memories, sorted(readers))
         promotes = dict(zip(lens["slot"], lens["promotes"], strict=True))
     rows = [

@@ -19,6 +19,7 @@ from hooks.memory_modules import (
     places_or_neurons,
     recorded,
 )
+from hooks.memory_modules.slot_changes import output_beside
 
 if TYPE_CHECKING:
     from analyses.modules.memory_modules.questions import MemoryQuestion
@@ -123,6 +124,13 @@ def _at_last(call: MemoryRecord, rows: int) -> np.ndarray:
 def _rows(x: torch.Tensor, rows: int) -> torch.Tensor:
     """(row, pos, …) of what may have come as one row of all tokens."""
     return x if len(x) == rows else x.reshape(rows, -1, *x.shape[2:])
+
+
+def brought(call: MemoryRecord) -> torch.Tensor:
+    """What a memory gave at the last token, without what its module gives beside it, (d_model,)."""
+    given = call.call.output - output_beside(call.place, call.call)
+    last: torch.Tensor = given.reshape(-1, given.shape[-1])[-1].float()
+    return last
 
 
 @dataclass(frozen=True)

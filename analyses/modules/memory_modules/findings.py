@@ -58,7 +58,7 @@ def add_memory(result: Result, memories: Memories, questions: KnownFacts, name: 
         values = {"slots": 0.0, "known": 0.0, "stand_in": 0.0}
         result.add(Finding("memory", values, what, unit="slots, facts"))
         return
-    known = f" It answers {len(questions.known)} of {counted(questions.asked, 'fact')} asked"
+    known = f" It answers {len(questions.known):,} of {counted(questions.asked, 'fact')} asked"
     if questions.never is not None:
         known += f", and {percent(questions.never)} of those that it never read"
     values = {
@@ -159,10 +159,11 @@ def add_twin(result: Result, unit: str) -> None:
         result.add(Finding("twin", {"own": float(most[OWN]["recall"])}, says, unit="recall"))
         return
     lost = {name: 1 - float(at[1][OTHERS]["recall"]) for name, at in (("a", mine), ("b", its))}
-    wider = its[0] > mine[0]
-    how = "are as few" if not wider else "are spread wider, and are less local"
-    if wider and not lost["b"] > lost["a"]:
-        how = "are spread wider"
+    if its[0] > mine[0]:
+        less_local = lost["b"] > lost["a"]
+        how = "are spread wider, and are less local" if less_local else "are spread wider"
+    else:
+        how = "are lost with as few" if its[0] == mine[0] else "are lost with fewer"
     says = (
         f"In the twin without a memory facts {how}: it takes {its[0]} neurons to lose one, in place"
         f" of {mine[0]} {unit}, and with them {100 * lost['b']:.1f} of 100 other facts are not"

@@ -88,10 +88,17 @@ def no_values(model: InstrumentedModel) -> str | None:
 
     if (why := no_facts(model)) is not None:
         return why
-    for place in places_or_neurons(model):
+    places = places_or_neurons(model)
+    if places[0].adapter.stand_in:
+        return None  # columns of matrices, of which none need be read
+    from analyses.modules.memory_modules.slot_values import writes_stream
+
+    for place in places:
         value = place.slots().value
         if value is None or value.dim() != 2:
             return f"the slots of a {place.adapter.name} hold no vectors that could be swapped"
+        if not writes_stream(model, place):
+            return f"the values of {place.name} are no vectors of the residual stream"
     return None
 
 

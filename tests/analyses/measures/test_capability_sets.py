@@ -72,6 +72,14 @@ def test_no_group_stands_on_both_sides(llama: Any) -> None:
     assert not numbers[0] & numbers[1]
 
 
+def test_both_sides_have_groups_however_many_are_held_out(llama: Any) -> None:
+    examples = [Example(f"item {n} :", f" {n}", f"group {n}") for n in range(12)]
+    few = prompts_of(llama, "made up", examples, 8, 1000, 80, 0)
+    assert (len(few.choosing), len(few.held_out)) == (2, 10)
+    many = prompts_of(llama, "made up", examples, 1000, 4, 80, 0)
+    assert (len(many.choosing), len(many.held_out)) == (10, 2)
+
+
 def test_an_organism_recites_what_was_planted(
     organism: Any, every: list[sets_of.CapabilitySet]
 ) -> None:
@@ -143,8 +151,21 @@ def test_a_users_file_is_read_and_what_is_wrong_is_said(tmp_path: Path) -> None:
         file.write_text(text, encoding="utf-8")
         with pytest.raises(BadInput, match=match):
             from_file(file)
+    file.write_bytes('{"capability": "a", "prompt": "café", "answer": "x"}'.encode("latin-1"))
+    with pytest.raises(BadInput, match="Line 1"):
+        from_file(file)
     with pytest.raises(BadInput, match="missing"):
         from_file(tmp_path / "missing.jsonl")
+
+
+def test_a_prompt_that_stands_twice_in_a_file_stays_on_one_side(llama: Any, tmp_path: Path) -> None:
+    file = tmp_path / "own.jsonl"
+    rows = [{"capability": name, "prompt": f"{name} number {n} is", "answer": f" {n}"}
+            for name in ("cats", "dogs") for n in range(12)]  # fmt: skip
+    file.write_text("\n".join(map(json.dumps, [*rows, *rows])), encoding="utf-8")
+    for each in sets_of.capability_sets(llama, [], file, 8, 4, 40, 0):
+        assert each.held_out
+        assert not {p.ids for p in each.choosing} & {p.ids for p in each.held_out}
 
 
 def test_a_users_set_stands_beside_one_of_its_name(organism: Any, tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ import torch
 
 import workbench as wb
 from analyses.modules import memory_modules
-from analyses.modules.memory_modules import claims, costs, definitions, masking, usage
+from analyses.modules.memory_modules import claims, costs, definitions, findings, masking, usage
 from analyses.modules.memory_modules.constants import (
     ANOTHER,
     ANSWER_RANK,
@@ -27,6 +27,8 @@ from analyses.modules.memory_modules.constants import (
     SWAPPED,
     WHOLE,
 )
+from analyses.modules.memory_modules.fact_slots import brought
+from hooks.memory_modules import recorded
 from tests.helpers import families, tiny
 from tests.helpers.token_counter import counting
 from workbench import parts, runs
@@ -210,20 +212,27 @@ def test_the_curve_of_hand_made_rows() -> None:
     assert (made["masked"] == 3).all()
 
 
-@pytest.mark.parametrize("family", ["llama", "mixtral"])
-def test_neurons_and_experts_stand_in_their_place(family: str, monkeypatch: Any) -> None:
+def own_answers(model: Any, monkeypatch: Any) -> None:
     """A random model answers nothing, so its own likeliest tokens are taken as the answers."""
-    from analyses.modules.memory_modules import document, experiment
+    from analyses.modules.memory_modules import experiment
     from analyses.modules.memory_modules.questions import KnownFacts, MemoryQuestion
 
-    model = wb.load((families.module(family), tiny.tiny_tokenizer()))
     rows = []
-    for n in range(10):
-        ids = tuple(model.tokens(f"The capital of {'abcdefghij'[n]} is"))
+    for number in range(10):
+        ids = tuple(model.tokens(f"The capital of {'abcdefghij'[number]} is"))
         target = int(model.next_logits([list(ids)]).argmax())
-        rows.append(MemoryQuestion("xy"[n % 2], str(n), f"prompt {n}", "answer", ids, target))
-    monkeypatch.setattr(document, "MOST", 6)  # more do not fit into its window
+        rows.append(MemoryQuestion("xy"[number % 2], str(number), f"prompt {number}", "answer",
+                                   ids, target))  # fmt: skip
     monkeypatch.setattr(experiment, "choose", lambda *given: KnownFacts(rows, len(rows)))
+
+
+@pytest.mark.parametrize("family", ["llama", "mixtral"])
+def test_neurons_and_experts_stand_in_their_place(family: str, monkeypatch: Any) -> None:
+    from analyses.modules.memory_modules import document
+
+    model = wb.load((families.module(family), tiny.tiny_tokenizer()))
+    own_answers(model, monkeypatch)
+    monkeypatch.setattr(document, "MOST", 6)  # more do not fit into its window
     result = ran(model, parts=EVERY, facts=4, others=6, slots="1, 2, 1000")
     says = result.findings["memory"].says
     if family == "llama":
@@ -242,6 +251,60 @@ def test_neurons_and_experts_stand_in_their_place(family: str, monkeypatch: Any)
     assert (result.tables["fetched"]["random"] < 0.5).all()
     for view in memory_modules.VIEWS:
         assert view.title
+
+
+@pytest.mark.parametrize("targets", [["q_proj", "v_proj"], ["down_proj"]])
+def test_lora_adapters_are_memories_beside_what_they_are_around(
+    targets: list[str], monkeypatch: Any
+) -> None:
+    peft = pytest.importorskip("peft")
+    config = peft.LoraConfig(r=3, target_modules=targets, init_lora_weights=False)
+    wrapped = peft.get_peft_model(tiny.tiny_llama(), config)
+    model = wb.load((wrapped, tiny.tiny_tokenizer()))
+    own_answers(model, monkeypatch)
+    values = next(part for part in memory_modules.PARTS if part.name == "values")
+    reason = values.unavailable_reason(model)
+    stream = targets == ["down_proj"]
+    assert (reason is None) == stream
+    asked = ["facts", "share", *(["values"] if stream else [])]
+    result = ran(model, parts=asked, facts=4, others=6, slots="1, 2")
+    assert bool(result.tables["slots"]["promotes"].str.len().sum()) == stream
+    # An adapter stands beside the MLP, and those of a layer are switched off together.
+    table = result.tables["without"]
+    assert (table["kind"] == "MLP").sum() == model.n_layers
+    which = "memory" if stream else "2 memories"
+    assert f"the {which} of layer 0" in set(table["part"])
+    if stream:
+        # What a memory gives is the adapter's part alone, and not that of the matrix inside.
+        place = wb.memory_places(model)[0]
+        a, b = (getattr(place.module, name)["default"].weight for name in ("lora_A", "lora_B"))
+        with recorded([place]) as calls:
+            model.next_logits("The capital of a is")
+        wanted = place.module.scaling["default"] * b @ (a @ calls[0].call.args[0][0, -1])
+        assert torch.allclose(brought(calls[0]), wanted, atol=1e-5)
+
+
+def test_an_adapter_that_does_not_load_is_a_reason(monkeypatch: Any) -> None:
+    from importlib.metadata import EntryPoint
+
+    from hooks.memory_modules import places
+
+    broken = EntryPoint("broken", "no_such_package:X", places.GROUP)
+    monkeypatch.setattr(places, "entry_points", lambda group: [broken])
+    model = wb.load((tiny.tiny_llama(), tiny.tiny_tokenizer()))
+    assert "'broken'" in str(memory_modules.unavailable_reason(model))
+    assert memory_modules.cost(model, memory_modules.Params()) == {}
+
+
+@pytest.mark.parametrize(("neurons", "words"), [(16, "as few"), (4, "fewer"), (64, "wider")])
+def test_the_twins_facts_are_compared_in_words(neurons: int, words: str) -> None:
+    result = Result("memory-modules")
+    for table, level, kept in (("curve", 16, 0.99), ("twins_curve", neurons, 0.95)):
+        result.tables[table] = pd.DataFrame({
+            "slots": level, "masked": float(level), "what": [OWN, OTHERS], "recall": [0.1, kept],
+        })  # fmt: skip
+    findings.add_twin(result, "slots")
+    assert words in result.findings["twin"].says
 
 
 def test_the_cost_is_that_of_the_tokens_read(organism: Any) -> None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+import json
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -106,6 +107,8 @@ def test_they_are_listed_and_trained_by_a_command(
 
 
 def test_a_damaged_record_is_said(tmp_path: Path) -> None:
-    (tmp_path / module_record.FILE).write_text("{}", encoding="utf-8")
-    with pytest.raises(BadInput, match="cannot be read"):
-        module_record.read(tmp_path)
+    unknown = module_record.ModuleRecord("no such family", 0, 1, "", 1.0, 0.0)
+    for text in ("{}", json.dumps({"format": 1, **asdict(unknown)})):
+        (tmp_path / module_record.FILE).write_text(text, encoding="utf-8")
+        with pytest.raises(BadInput, match="cannot be read"):
+            module_record.read(tmp_path)

@@ -80,7 +80,7 @@ def read(folder: Path) -> ModuleRecord | None:
         return None
     try:
         raw: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
-        if raw.pop("format") != 1:
+        if raw.pop("format") != 1 or raw["family"] not in FAMILIES:
             raise ValueError
         return ModuleRecord(**raw)
     except (OSError, ValueError, KeyError, TypeError) as error:
