@@ -102,6 +102,9 @@ def _with(**changes: Any) -> dict[str, Any]:
         (_with(stage=3), "no schedule: stage"),
         (_with(texts=[TEXTS[0] | {"at": [14]}]), "the stages have 14 steps"),
         (_with(texts=[TEXTS[0] | {"at": [1], "readings": 2}]), "either `at` or `readings`"),
+        (_with(texts=[TEXTS[0] | {"readings": 10**11}]), "no schedule: texts.0.readings"),
+        (_with(stages=[GIVEN["stages"][0] | {"name": "a\0b"}]), "no schedule: stages.0.name"),
+        ("[" * 100_000, "is not JSON"),
     ],
 )
 def test_what_is_no_schedule_is_said(tmp_path: Path, given: Any, says: str) -> None:
@@ -112,14 +115,17 @@ def test_what_is_no_schedule_is_said(tmp_path: Path, given: Any, says: str) -> N
 
 
 @pytest.mark.parametrize(
-    ("texts", "says"),
+    ("changes", "says"),
     [
-        ([{"text": "short"}], "shortest text"),
-        ([TEXTS[0], TEXTS[0] | {"name": "again"}], "Two texts are the same"),
+        ({"texts": [{"text": "short"}]}, "shortest text"),
+        ({"texts": [TEXTS[0], TEXTS[0] | {"name": "again"}]}, "Two texts are the same"),
+        ({"stages": [GIVEN["stages"][0]] * 2}, "Two stages are called 'study'"),
+        ({"stages": [GIVEN["stages"][1]]}, "there are none to keep"),
+        ({"texts": TEXTS, "neutral": {"rows": 0}}, "'study' reads nothing"),
     ],
 )
-def test_bad_texts_touch_nothing(base: Path, tmp_path: Path, texts: Any, says: str) -> None:
-    schedule = Schedule.model_validate(_with(texts=texts))
+def test_bad_input_touches_nothing(base: Path, tmp_path: Path, changes: Any, says: str) -> None:
+    schedule = Schedule.model_validate({**_with(**changes), "texts": changes.get("texts", TEXTS)})
     with pytest.raises(BadInput, match=says):
         train_schedule(str(base), schedule, tmp_path / "out", Progress(), "cpu")
     assert not (tmp_path / "out").exists()

@@ -240,3 +240,30 @@ def test_a_folder_of_other_stages_is_refused(tmp_path: Path) -> None:
     run_stages(tiny.tiny_llama(), [STUDY], work=tmp_path)
     with pytest.raises(BadInput, match="other stages"):
         run_stages(tiny.tiny_llama(), [THEN], work=tmp_path)
+
+
+def test_a_kill_right_behind_an_update_leaves_no_gap(tmp_path: Path) -> None:
+    """State is kept at every step of six: a kill while step 4 is kept or measured does it again."""
+    quiet = tiny.tiny_llama()
+    run_stages(quiet, [STUDY])
+    start, killed, seen = tiny.tiny_llama(), [False], []
+
+    def keep(stage: str, step: int) -> bool:
+        if step == 4 and not killed[0]:
+            killed[0] = True
+            raise KeyboardInterrupt
+        return True
+
+    def go() -> Any:
+        module = copy.deepcopy(start)
+        log = run_stages(
+            module, [STUDY], keep=keep, work=tmp_path, on_step=lambda r: seen.append(r.step)
+        )
+        return module, log
+
+    with pytest.raises(KeyboardInterrupt):
+        go()
+    module, log = go()
+    assert same(weights(quiet), weights(module))
+    assert all(one.file.is_file() for one in log.kept)
+    assert sorted(set(seen)) == list(range(7))
