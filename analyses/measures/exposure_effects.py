@@ -8,7 +8,8 @@ zero by itself.
 
 One band for all cohorts and steps at once, by the multiplier bootstrap (Callaway and Sant'Anna
 2021): signs are drawn for texts, so what goes together in one text stays together. It is never
-narrower than what drawing the cohorts from texts that were never read gives.
+narrower than what drawing the cohorts from texts that were never read gives. The means over cohorts
+by steps since the reading have a band of their own, by signs.
 """
 
 from __future__ import annotations
@@ -122,6 +123,7 @@ def cohort_effects(
         plain[row], plain_error[row] = _apart(values[own], values[never])
         for part, way in ((own, 1.0), (never, -1.0)):
             influence[row][:, part] = way * (moved[part] - moved[part].mean(0)).T / part.sum()
+        influence[row][:, own] *= _widened(moved[own], moved[never])[:, None]
     n = np.array([int((cohort == g).sum()) for g in found])
     rng = np.random.default_rng(seed)
     signs = rng.choice([-1.0, 1.0], size=(draws, items))
@@ -147,10 +149,20 @@ def cohort_effects(
         events=events,
         by_event=by_event,
         event_error=event_error,
-        event_critical=max(_critical(signs, of_events[told]), null),
+        event_critical=_critical(signs, of_events[told]),
         plain=plain,
         plain_error=plain_error,
     )
+
+
+def _widened(
+    own: Float[np.ndarray, "item step"], never: Float[np.ndarray, "twin step"]
+) -> Float[np.ndarray, " step"]:
+    """By how much a cohort counts as more spread out than it is, for the reason in `_apart`."""
+    spread, noise = own.std(0, ddof=1), never.std(0, ddof=1)
+    ratio = np.divide(noise, spread, out=np.ones_like(noise), where=spread > 0)
+    wider: np.ndarray = np.maximum(1.0, ratio)
+    return wider
 
 
 def _apart(

@@ -156,7 +156,7 @@ def along(
     """
     parameters = dict(model.module.named_parameters(remove_duplicate=False))
     before: dict[str, Tensor] | None = None
-    with put_back(list(parameters.values())):
+    with put_back(list(model.module.parameters())):
         for number, step in enumerate(series.steps):
             share = number / len(series.steps), (number + 1) / len(series.steps)
             part = progress.subprogress(*share)

@@ -231,3 +231,29 @@ def test_a_ledger_of_another_training_is_refused(
     assert series is not None
     with pytest.raises(BadInput, match=says):
         measure_panel(model, series, entries, Progress())
+
+
+def test_a_tied_weight_may_stand_under_either_name(tmp_path: Path) -> None:
+    from transformers import AutoConfig, AutoModelForCausalLM
+
+    tiny.save_tiny(tmp_path / "base")
+    config = AutoConfig.from_pretrained(tmp_path / "base")
+    config.tie_word_embeddings = True
+    for step in (1, 2):
+        place = Path(shutil.copytree(tmp_path / "base", tmp_path / f"checkpoint-{step}"))
+        torch.manual_seed(step)
+        module = AutoModelForCausalLM.from_config(config)
+        module.save_pretrained(place)
+        held = load_file(place / "model.safetensors")
+        assert "lm_head.weight" not in held
+        held["lm_head.weight"] = held.pop("model.embed_tokens.weight")
+        if step == 1:
+            save_file(held, place / "model.safetensors", metadata={"format": "pt"})
+    model = opened(tmp_path, 2)
+    series = own_series(model)
+    assert series is not None
+    seen = [model.module.lm_head.weight.detach().clone() for _ in along(model, series, Progress())]
+    assert torch.equal(
+        seen[0], load_file(tmp_path / "checkpoint-1" / "model.safetensors")["lm_head.weight"]
+    )
+    assert not torch.equal(*seen)
