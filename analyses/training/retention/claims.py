@@ -65,9 +65,9 @@ def _recall_later(result: Result) -> Measured:
         told, said = (passed(table, SOON, name) for name in ("recognized", "recalled"))
         if told is None or said is None:
             return NOT_MEASURED
-        told_at, said_at = (between(row["readings"], row["readings"]) for row in (told, said))
+        one, other = (between(row["readings"], row["readings"]) for row in (told, said))
         return Measured(
-            f"recognized after {told_at}, recalled after {said_at}",
+            f"recognized after {one}, recalled after {other}",
             verdict_of([True if said["low"] > told["high"] else None]),
             f"{_TEXTS}: {between(told['low'], told['high'])} against"
             f" {between(said['low'], said['high'])}",

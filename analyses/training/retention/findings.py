@@ -201,9 +201,9 @@ def add_access(result: Result) -> None:
     rows = table[table["step"] == best].sort_values("start")
     one, other = rows.iloc[0], rows.iloc[-1]
     says = (
-        f"Begun at their beginning with {counted(int(one['given']), 'token')} given, texts go on for"
-        f" {one['said']:.1f} of {int(one['asked'])} tokens at step {int(best):,}; begun at token"
-        f" {int(other['start'])} with as many, for {other['said']:.1f} (never read:"
+        f"Begun at their beginning with {counted(int(one['given']), 'token')} given, texts go on"
+        f" for {one['said']:.1f} of {int(one['asked'])} tokens at step {int(best):,}; begun at"
+        f" token {int(other['start'])} with as many, for {other['said']:.1f} (never read:"
         f" {other['never_read']:.1f}; {int(one['n'])} texts)."
     )
     values = {"beginning": float(one["said"]), "middle": float(other["said"])}

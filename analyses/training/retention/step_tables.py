@@ -42,8 +42,8 @@ def read_steps(model: InstrumentedModel, params: Params, progress: Progress) -> 
     """All texts that were read, and their controls, at every kept step.
 
     Raises:
-        BadInput: the ledger is of another tokenizer or another training; no text was never read, or too
-            few for the bands that are asked for.
+        BadInput: the ledger is of another tokenizer or another training; no text was never read,
+            or too few for the bands that are asked for.
     """
     series = own_series(model)
     assert series is not None

@@ -14,18 +14,21 @@ import pytest
 import torch
 
 import workbench as wb
+from analyses.claims import OPEN
+from analyses.measures.exposure_panel import ExposurePanel
 from analyses.training import retention
-from analyses.training.retention import few_shot
+from analyses.training.retention import claims, few_shot, findings, step_tables
 from analyses.training.retention.constants import KEPT, NOVEL, RESET, SHUFFLED, WARMED, WORD
 from analyses.training.retention.costs import cost
 from analyses.training.retention.few_shot_findings import dropped, first_above, match_half_life
 from analyses.training.retention.params import Params
 from tests.helpers import tiny
 from tests.helpers.token_counter import counting
-from workbench.errors import BadInput
+from workbench.errors import BadInput, Unfit
 from workbench.lab.schedule import Schedule
 from workbench.lab.series import train_schedule
 from workbench.organisms import ledger as ledgers
+from workbench.organisms.ledger import Entry
 from workbench.progress import Progress
 from workbench.result import Result
 
@@ -235,3 +238,105 @@ def test_numbers_of_the_live_experiment_by_hand() -> None:
     study = pd.DataFrame({"readings": [0, 1, 2], "recalled": [0.9, 0.2, 0.6]})
     assert first_above(study, "recalled", 0.5) == 2
     assert first_above(study, "recalled", 0.95) == -1
+
+
+def _bands(trained: Path, place: Path, read: int, never: int) -> Any:
+    """A copy of the training whose ledger has so many texts of each."""
+    import shutil
+
+    out = Path(shutil.copytree(trained, place))
+    book = ledgers.read(out)
+    some = [e for e in book.entries if e.repeats][:read]
+    none = [e for e in book.entries if not e.repeats][:never]
+    ledgers.Ledger(book.tokenizer, (*some, *none)).save(out)
+    return wb.load(str(out))
+
+
+def test_a_part_that_cannot_be_had_is_known_before_the_run(trained: Path, tmp_path: Path) -> None:
+    """The default then leaves it out: few texts give recall, and no bands."""
+    for read, never in ((20, 3), (5, 12)):
+        model = _bands(trained, tmp_path / f"{read}", read, never)
+        reasons = {p.name: p.unavailable_reason(model) for p in retention.PARTS}
+        assert f"{read} texts of its ledger were read and {never} never" in str(
+            reasons.pop("profiles")
+        )
+        assert not any(reasons.values())
+    (tmp_path / "20" / "ledger.jsonl").write_text("no ledger")
+    model = wb.load(str(tmp_path / "20"))
+    reasons = {p.name: p.unavailable_reason(model) for p in retention.PARTS}
+    assert reasons.pop("few-shot") is None
+    assert all("is not a ledger" in str(reason) for reason in reasons.values())
+    assert set(cost(model, ASKED)) == {"few-shot"}
+
+
+def test_too_few_twins_are_said_before_a_step_is_read(trained: Path) -> None:
+    model = wb.load(str(trained))
+    asked = ASKED.model_copy(update={"parts": ["profiles"], "twins": 4})
+    with counting(model) as counted, pytest.raises(BadInput, match="With twins=4, 4 texts"):
+        retention.run(model, asked, Progress())
+    assert counted.forward == 0
+
+
+def test_quantized_weights_and_little_text_are_said_before_a_step_is_read(
+    trained: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from workbench.models import storage
+
+    model = wb.load(str(trained))
+    with counting(model) as counted:
+        with pytest.raises(BadInput, match="to study and as many new ones"):
+            retention.run(model, ASKED.model_copy(update={"length": 512, "items": 600}), Progress())
+        monkeypatch.setattr(storage, "is_quantized", lambda module: True)
+        with pytest.raises(Unfit, match="quantized or offloaded"):
+            retention.run(model, ASKED, Progress())
+    assert counted.forward == 0
+    (part,) = (part for part in retention.PARTS if part.name == "few-shot")
+    assert "quantized" in str(part.unavailable_reason(model))
+
+
+def test_a_short_text_is_recalled_where_all_of_its_second_half_is_said() -> None:
+    entries = [Entry(str(n), "t", "x", n, "spread", (0,) * n, (1, 2, 3, 4)) for n in (0, 1)]
+    right = np.ones((2, 2, 4), bool)
+    right[0] = False
+    numbers = np.zeros((2, 2, 4))
+    panel = ExposurePanel(tuple(entries), np.array([0, 5]), right, numbers, numbers.astype(int), 0)
+    assert step_tables.enough_of(panel, Params()) == 2
+    assert step_tables.enough_of(panel, Params(recalled=1)) == 1
+    told = np.full((2, 2), 0.5)
+    dose, _ = step_tables._dose(panel, panel.match(2), told, Params())
+    assert dose.set_index("measure").loc["recalled", "rate"] == 1
+
+
+def test_variants_are_compared_behind_as_many_updates() -> None:
+    params = Params(updates=200, compared=30)
+    assert 30 in few_shot.points_until(200, params)
+    assert few_shot.points_until(30, params)[-1] == 30
+    assert few_shot.points_until(20, params)[-1] == 20
+
+
+def test_claims_of_a_training_that_taught_nothing() -> None:
+    """Neither recognized nor recalled: said so, and no verdict."""
+    result = Result("retention")
+    rows = [("lately", name, math.inf) for name in ("recognized", "recalled")]
+    table = pd.DataFrame(rows, columns=["when", "measure", "readings"])
+    result.tables["halfway"] = table.assign(low=3.0, high=math.inf)
+    measured = claims._recall_later(result)
+    assert measured.measured == "recognized after never, recalled after never"
+    assert measured.verdict == OPEN
+
+
+def test_log_odds_keep_their_hyphen() -> None:
+    result = Result("retention")
+    row = {"term": "each doubling of 1 + readings", "value": -0.5, "low": -0.9, "high": -0.1}
+    result.tables["logit"] = pd.DataFrame([row])
+    measured = claims._term("each doubling of 1 + readings", below=False)(result)
+    assert measured.measured == "−0.50 log-odds"
+
+
+def test_the_beginning_is_compared_with_the_middle_and_not_with_itself() -> None:
+    """Of a text of 40 tokens only its beginning leaves room for 25 given ones."""
+    cells = [(0, 1), (0, 5), (0, 25), (10, 1), (10, 5), (20, 1), (20, 5)]
+    access = pd.DataFrame(cells, columns=["start", "given"])
+    rows = findings.begun_anywhere(access)
+    assert rows["start"].tolist() == [0, 10, 20]
+    assert set(rows["given"]) == {5}
