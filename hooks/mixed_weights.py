@@ -202,7 +202,7 @@ class WeightPair:
             raise BadInput(
                 "The two models have the same weights.",
                 "a model before and after training",
-                "Name the model that was trained.",
+                "Name the model that was trained, or train it at a higher rate.",
             )
         return cls({n: old for n, (old, _) in differ.items()}, {n: new for n, (_, new) in
                                                                 differ.items()})  # fmt: skip

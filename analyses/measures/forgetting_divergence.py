@@ -45,11 +45,6 @@ class RowSet:
     ids: tuple[tuple[int, ...], ...]
     first: int = 1
 
-    @property
-    def tokens(self) -> int:
-        """That are read."""
-        return sum(map(len, self.ids))
-
 
 @dataclass(frozen=True)
 class BasePredictions:

@@ -25,19 +25,11 @@ KEPT, MISPLACED, LOST, PARTLY, OPEN = VERDICTS = (
     "partly lost",
     "cannot be told",
 )
-RULE = (
-    "Kept: free answers did not fall. Otherwise each other test is read: it holds where more than"
-    " half of what it showed before training, above what it shows without the facts, is left (95 %"
-    " interval), and falls where less is. Misplaced: answers still come out in another way"
-    " (re-alignment on other facts, picked among the answers, or examples in front holds); a test"
-    " that falls beside it says nothing, since what comes out must be there. Lost: re-alignment"
-    " falls and no test holds. Partly lost: a probe alone holds, or re-alignment brings some back"
-    " and cannot be told from one half. Otherwise it cannot be told."
-)
 HALF = 0.5
 DRAWS = 2000
-LEAST = 0.05
-"""A fall of free answers that is smaller is none, however narrow its interval."""
+LEAST, LITTLE = 0.05, 0.1
+"""Free answers fell where they surely fell by more than the first, and did not where they surely
+fell by no more than the second."""
 
 
 @dataclass(frozen=True)
@@ -93,7 +85,12 @@ def retained_share(test: RetentionTest, seed: int = 0) -> KeptShare:
 
 
 def verdict(fell: bool | None, shares: Mapping[str, KeptShare]) -> str:
-    """One of `VERDICTS`, by `RULE`.
+    """One of `VERDICTS`.
+
+    Kept: free answers did not fall. Misplaced: they fell, and answers come out in another way
+    (a test of `SAID` holds); a test that falls beside it says nothing, since what comes out must
+    be there. Lost: re-alignment falls and no test holds. Partly lost: a probe alone holds, or
+    re-alignment brings some back and cannot be told from one half. Otherwise it cannot be told.
 
     Args:
         fell: whether free answers fell; None where that cannot be told.
@@ -118,9 +115,9 @@ SAID = ("re-alignment", "among the answers", "few-shot")
 
 def has_fallen(before: np.ndarray, after: np.ndarray, seed: int = 0) -> bool | None:
     """Whether free answers fell: True where the interval of the fall (bootstrap over facts) lies
-    above `LEAST`, False where it ends below, None between.
+    above `LEAST`, False where it lies lower and ends at `LITTLE` or below, None otherwise.
     """
     rng = np.random.default_rng(seed)
     draws = rng.integers(0, len(before), (DRAWS, len(before)))
     low, high = np.percentile((before - after)[draws].mean(1), [2.5, 97.5])
-    return True if low > LEAST else False if high <= 2 * LEAST else None
+    return True if low > LEAST else False if high <= LITTLE else None

@@ -35,7 +35,7 @@ ABOUT = (
 _ONE_LINE = 0.9
 """R² from which points of all ranks count as one line."""
 _BARRIER = 0.1
-"""Of the loss gap: a lower barrier is none (../shared: "barrier > 10 % of the loss gap")."""
+"""Of the loss gap: a lower barrier is none."""
 
 
 def _line(result: Result) -> Measured:
@@ -45,6 +45,8 @@ def _line(result: Result) -> Measured:
     ranks = len(own)
     if ranks < 2:
         return Measured("one rank", OPEN, "two ranks or more are needed")
+    if values["r2"] != values["r2"]:
+        return Measured("nothing was forgotten", OPEN, "all points are the same")
     measured = f"R² {values['r2']:.2f} over {ranks} ranks, of a rank left out"
     measured += f" {values['held_out']:.2f}"
     told = [values["r2"] >= _ONE_LINE, values["held_out"] >= _ONE_LINE]
@@ -128,6 +130,8 @@ def _early_drop(result: Result) -> Measured:
     if finding is None:
         return NOT_MEASURED
     share = finding.values["early_share"]
+    if share != share:
+        return Measured("the old answers did not fall", OPEN, "there is no fall to take shares of")
     measured = f"{percent(share)} of the fall of the old answers in the first tenth of the steps"
     return Measured(
         measured, REPLICATES if share > 0.5 else FAILS, "one training, measured at every step"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -19,7 +19,7 @@ from analyses.training.forgetting import constants as c
 from analyses.training.forgetting.costs import stages as costs
 from analyses.training.forgetting.fine_tuning import fine_tune, task_nats
 from analyses.training.forgetting.first_steps import first_steps
-from analyses.training.forgetting.free_text import GIVEN, free_text
+from analyses.training.forgetting.free_text import free_text
 from analyses.training.forgetting.law import fit_table
 from analyses.training.forgetting.materials import Materials, gather
 from analyses.training.forgetting.parts import PARTS, TRAINING
@@ -47,6 +47,12 @@ class _Run:
     materials: Materials
     map: ResetMap | None = None
 
+    def leave_out(self, parts: Sequence[str], why: str) -> None:
+        """Say which parts the run does not have."""
+        notes = self.result.provenance.notes
+        said = f"{', '.join(parts)}: {why}"
+        notes["left_out"] = "; ".join(filter(None, [notes.get("left_out"), said]))
+
 
 @ordinary
 def run(model: InstrumentedModel, params: Params, progress: Progress) -> Result:
@@ -64,9 +70,7 @@ def run(model: InstrumentedModel, params: Params, progress: Progress) -> Result:
     one = _Run(model, params, result, gather(model, params, left["prepare"], left["pair"]))
     _say_pair(one)
     if left_out:
-        result.provenance.notes["left_out"] = (
-            f"{', '.join(sorted(left_out))}: the pair was given, so nothing is fine-tuned here"
-        )
+        one.leave_out(sorted(left_out), "the pair was given, so nothing is fine-tuned here")
     progress.checkpoint(result)
     for name, do in _DO.items():
         if name in parts:
@@ -102,10 +106,14 @@ def _law(one: _Run, progress: Progress) -> None:
 
 def _reset_map(one: _Run, progress: Progress) -> None:
     params = one.params
-    one.map = ResetMap(
+    found = ResetMap(
         one.model, one.materials.pair, one.materials.yardstick(one.model, params),
         finer=params.finer,
     )  # fmt: skip
+    if reason := found.unavailable_reason():
+        one.leave_out(["reset-map"], reason)
+        return
+    one.map = found
     table, said = one.map.single(progress.subprogress(0.0, 0.8))
     ends = [pd.DataFrame(each) for each in one.map.ends_said()]
     one.result.tables["reset"] = table
@@ -118,7 +126,9 @@ def _reset_map(one: _Run, progress: Progress) -> None:
 
 
 def _reset_more(one: _Run, progress: Progress) -> None:
-    assert one.map is not None  # it stands on the map
+    if one.map is None:
+        one.leave_out(["reset-more"], "it stands on the map")
+        return
     mirror, _ = one.map.single(progress.subprogress(0.0, 0.4), mirror=True)
     one.result.tables["mirror"] = mirror
     one.result.tables["cumulative"] = one.map.cumulative(progress.subprogress(0.4, 0.7))
@@ -167,7 +177,7 @@ def _remedies(one: _Run, progress: Progress) -> None:
 def _free_text(one: _Run, progress: Progress) -> None:
     params, neutral = one.params, one.materials.bases[c.NEUTRAL].rows
     rows, texts = free_text(
-        one.model, one.materials.pair, neutral, params.length - GIVEN, params.seed, progress
+        one.model, one.materials.pair, neutral, params.length, params.seed, progress
     )
     one.result.tables["format"], one.result.tables["texts"] = rows, texts
     training_findings.add_format(one.result)

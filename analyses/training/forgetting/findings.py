@@ -105,9 +105,14 @@ def add_law(result: Result) -> None:
     }
     ranks = sorted(set(result.tables["law"]["rank"]))
     listed = ", ".join(map(str, ranks))
+    if np.isnan(values["r2"]):
+        says = "Forgetting is the same at all points, so no line can be told."
+        result.add(Finding("law", values, says, unit="R², nats per nat"))
+        return
     says = (
-        f"Over ranks {listed}, forgetting follows one line in the new task's loss with R²"
-        f" {values['r2']:.2f}: each nat learned costs {-values['slope']:.3f} nats on neutral text."
+        f"Over {'ranks' if len(ranks) > 1 else 'rank'} {listed}, forgetting follows one line in the"
+        f" new task's loss with R² {values['r2']:.2f}: each nat learned costs"
+        f" {-values['slope']:.3f} nats on neutral text."
     )
     if np.isfinite(values["held_out"]):
         says += (

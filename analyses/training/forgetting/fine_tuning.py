@@ -68,7 +68,7 @@ def fine_tune(
 
     Args:
         rank: of the update; 0 moves all weights.
-        bases: the kinds of text that are measured, at log-spaced steps.
+        bases: the kinds of text that are measured, at log-spaced steps; none measures nothing.
         trained: parameters that move; None: all.
         on_step: is called at every step too.
 
@@ -78,7 +78,8 @@ def fine_tune(
     """
     before = weights_copied(model.module, model.card.name)
     module = copy.deepcopy(model.module)
-    wanted, points = log_spaced(len(rows)), list[dict[str, Any]]()
+    wanted = log_spaced(len(rows)) if bases else set()
+    points = list[dict[str, Any]]()
     moved = [0]
 
     def report(step: StepReport) -> None:

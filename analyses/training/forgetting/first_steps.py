@@ -33,6 +33,7 @@ LEADING = 4
 """Singular vectors that are compared."""
 _RANDOM = 20  # pairs of random subspaces
 _ROUNDS = 4  # of the power iteration
+_FALL = 0.01  # nats; less is nothing to take shares of
 
 
 def first_steps(
@@ -120,8 +121,8 @@ def angle(one: Float[Tensor, "out leading"], other: Float[Tensor, "out leading"]
 
 def early_share(log_p: np.ndarray) -> float:
     """Share of the fall of the old answers over all measured steps that lies in their first
-    tenth; NaN where they did not fall.
+    tenth; NaN where they fell by less than a hundredth of a nat.
     """
     fall = float(log_p[0] - log_p.min())
     tenth = max(1, round((len(log_p) - 1) / 10))
-    return float((log_p[0] - log_p[: tenth + 1].min()) / fall) if fall > 1e-6 else float("nan")
+    return float((log_p[0] - log_p[: tenth + 1].min()) / fall) if fall > _FALL else float("nan")

@@ -20,8 +20,7 @@ if TYPE_CHECKING:
     from hooks.model import InstrumentedModel
     from workbench.progress import Progress
 
-GIVEN = 16
-"""Tokens of neutral text that are continued."""
+_GIVEN = 16  # tokens of neutral text that are continued
 _SAMPLING = {"greedy": 0.0, "temperature 1": 1.0}
 _N = 4  # tokens in a row that count as repeated
 
@@ -32,10 +31,13 @@ def free_text(
 ) -> tuple[pd.DataFrame, pd.DataFrame]:  # fmt: skip
     """(a row per model and way of sampling: `model`, `sampling`, `repeated`, `ended`, `distinct`,
     `n`; a row per text with its beginning: `model`, `sampling`, `prompt`, `text`).
+
+    Args:
+        length: tokens of a beginning and what is written, together.
     """
     import pandas as pd
 
-    given = neutral.first + GIVEN
+    given = min(neutral.first + _GIVEN, length - 1)
     ids = torch.tensor([row[:given] for row in neutral.ids], device=model.device)
     rows, texts = [], []
     for n, name in enumerate((c.BASE, c.TUNED)):
@@ -44,7 +46,7 @@ def free_text(
                 progress((2 * n + k) / 4, f"The {name} model writes ({how})")
                 with torch.random.fork_rng(devices=[]):
                     torch.manual_seed(seed)
-                    new = continued(model, ids, length, temperature=temperature)
+                    new = continued(model, ids, length - given, temperature=temperature)
                 said = [_until_end(model, row) for row in new.tolist()]
                 kept = [row for row, _ in said]
                 rows.append(

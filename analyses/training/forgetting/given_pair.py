@@ -24,7 +24,7 @@ def given_pair(model: InstrumentedModel, ref: str, progress: Progress) -> Weight
 
     Raises:
         BadInput: a change or an adapter that was made on another model, another architecture or
-            tokenizer, quantized weights, or the same weights.
+            tokenizer, quantized weights, numbers that are not finite, or the same weights.
         NotFound: there is no such model.
     """
     change = changed(ref)
@@ -50,6 +50,13 @@ def given_pair(model: InstrumentedModel, ref: str, progress: Progress) -> Weight
             "Name the model that was fine-tuned from this one.",
         )
     after = weights_copied(other.module, other.card.name)
+    broken = next((name for name, p in after.items() if not bool(p.isfinite().all())), None)
+    if broken is not None:
+        raise BadInput(
+            f"{other.card.name} holds numbers that are not finite, in {broken}.",
+            "a model whose training stayed finite",
+            "Name an earlier step of it, or train it at a lower rate.",
+        )
     return WeightPair.of(weights_copied(model.module, model.card.name), after)
 
 

@@ -46,13 +46,18 @@ def add_map(result: Result, map: ResetMap, seed: int) -> None:
         others.append(map.scale.row(map.reset([every[n] for n in chosen]))["recovery"])
     layers = [layer for layer, _ in groups]
     where = _span(part, layers)
-    one = in_words((int(top["layer"]), str(top["part"])))
     verb = "are" if len(layers) > 1 else "is"
     says = (
         f"{percent(found['recovery'])} of the forgetting goes when the {where} {verb} put back"
-        f" ({percent(found['cost'])} of what was learned of the new task goes with it); random sets"
-        f" of as many modules bring back {percent(min(others))} to {percent(max(others))}. The"
-        f" largest single part is the {one[0].lower() + one[1:] if part != 'MLP' else one} with"
+        f" ({percent(found['cost'])} of what was learned of the new task goes with it)"
+    )
+    if len(every) > len(groups):
+        says += (
+            f"; random sets of as many modules bring back {percent(min(others))} to"
+            f" {percent(max(others))}"
+        )
+    says += (
+        f". The largest single part is the {in_words((int(top['layer']), str(top['part'])))} with"
         f" {percent(float(top['recovery']))}."
     )
     values = {
@@ -105,12 +110,15 @@ def add_mirror(result: Result) -> None:
     """Whether updates do alone what they undo when they are missing."""
     mirror, table = result.tables["mirror"], result.tables["reset"]
     alone = mirror["kl"].sum() / max(1e-12, _whole(result))
-    agree = float(np.corrcoef(table["recovery"], 1 - mirror["recovery"])[0, 1])
     says = (
         "Put into the base alone, the modules' updates add up to"
-        f" {percent(float(alone))} of the whole forgetting; which modules matter agrees with the"
-        f" map with a correlation of {agree:.2f}."
+        f" {percent(float(alone))} of the whole forgetting"
     )
+    agree = float("nan")
+    if len(table) > 1:
+        agree = float(np.corrcoef(table["recovery"], 1 - mirror["recovery"])[0, 1])
+        says += f"; which modules matter agrees with the map with a correlation of {agree:.2f}"
+    says += "."
     values = {"alone": float(alone), "agree": agree}
     result.add(Finding("mirror", values, plain_minus(says), unit="share of the forgetting"))
 

@@ -21,6 +21,7 @@ from analyses.training.forgetting.task_texts import (
     task_text,
 )
 from analyses.training.forgetting.yardstick import MixtureYardstick
+from hooks import context_window
 from hooks.mixed_weights import WeightPair, replaced
 from workbench.errors import Unfit
 
@@ -75,9 +76,10 @@ def gather(
     """Choose facts and texts, then fine-tune, or open what was fine-tuned.
 
     Raises:
-        BadInput: facts, texts or a pair that do not do.
+        BadInput: facts, texts or a pair that do not do, or rows too long for the model.
         NotFinite: a training whose loss was no number.
     """
+    context_window.check(model, params.length, "A row")
     facts = old_facts(model, params, progress.subprogress(0.0, 0.6))
     task = task_text(model, params)
     neutral = neutral_rows(model, params)

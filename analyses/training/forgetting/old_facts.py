@@ -29,7 +29,8 @@ class OldFacts:
 
     Attributes:
         facts: known ones that are tested, in their closed-book wording.
-        with_shots: the same behind known facts of their relation that are not tested.
+        with_shots: the same behind known facts of their relation that are not tested; empty where
+            a relation has none to spare.
         unknown: facts of the same relations that the base does not answer, as many at most.
         asked: how many candidates were asked.
     """
@@ -82,7 +83,8 @@ def old_facts(model: InstrumentedModel, params: Params, progress: Progress) -> O
         if len(tested) < 2:  # few are known: none can be spared
             front, tested = [], known
         plain += fact_prompts(model, relation, tested)
-        shots += fact_prompts(model, relation, tested, front)
+        if front:
+            shots += fact_prompts(model, relation, tested, front)
         unknown += fact_prompts(model, relation, other[: len(tested)])
     if len(plain) < 2:
         names = ", ".join(relation.name for relation in relations)

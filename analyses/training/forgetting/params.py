@@ -11,6 +11,8 @@ from workbench.errors import BadInput
 from workbench.form_fields import parts_field
 from workbench.text_files import TextPath
 
+_MOST_RANK = 4096
+
 
 class Params(BaseModel, frozen=True, extra="forbid"):
     tuned: str = Field(
@@ -55,7 +57,7 @@ class Params(BaseModel, frozen=True, extra="forbid"):
     rank: int = Field(
         16,
         ge=0,
-        le=4096,
+        le=_MOST_RANK,
         description="Rank of the update that all other parts look at; 0: all weights move",
     )
     steps: int = Field(100, ge=2, le=10_000, description="Steps of fine-tuning")
@@ -96,10 +98,11 @@ class Params(BaseModel, frozen=True, extra="forbid"):
             locate(self.tuned.strip())
         if self.task is not None:
             texts.size_of(self.task)
-        if min(self.ranks) < 1:
+        wrong = [rank for rank in self.ranks if not 1 <= rank <= _MOST_RANK]
+        if wrong:
             raise BadInput(
-                f"There is no update of rank {min(self.ranks)}.",
-                "ranks of 1 or more",
+                f"There is no update of rank {wrong[0]}.",
+                f"ranks of 1 to {_MOST_RANK:,}",
                 "For all weights set rank to 0; the law compares low-rank updates.",
             )
         if self.map_rows > self.measured:

@@ -73,6 +73,14 @@ class ResetMap:
         with replaced(model, pair.tuned):
             self.scale = ShareScale(base, yardstick.measure(model))
 
+    def unavailable_reason(self) -> str | None:
+        """Why there is nothing to make a map of, or None."""
+        if not share(1.0, self.scale.tuned.kl) > 0:
+            return "fine-tuning moved nothing on neutral text that could be put back"
+        if all(layer == OUTSIDE for layer, _ in self.groups):
+            return "nothing in the layers differs, only what lies outside of them"
+        return None
+
     def names(self, groups: Sequence[Group]) -> list[str]:
         """The parameters of some groups."""
         return [name for group in groups for name in self.groups[group]]
@@ -151,8 +159,8 @@ class ResetMap:
 
         rng, every = np.random.default_rng(seed), list(self.groups)
         rows = [{"kind": c.SHRUNK, "draw": 0, **self.scale.row(self.shrunk(0.5))}]
-        for draw in range(draws):
-            progress(draw / max(1, draws), f"Random half {draw + 1} of {draws} back")
+        for draw in range(draws if len(every) > 1 else 0):
+            progress(draw / draws, f"Random half {draw + 1} of {draws} back")
             chosen = rng.permutation(len(every))[: len(every) // 2]
             back = [every[n] for n in sorted(chosen)]
             rows.append(
@@ -175,9 +183,9 @@ def _members(back: Sequence[Group], every: Sequence[Group]) -> dict[str, float]:
 
 
 def in_words(group: Group) -> str:
-    """A group as people call it: "MLP of layer 3"."""
+    """A group as people call it in a sentence: "MLP of layer 3", "embedding"."""
     layer, part = group
-    return part.capitalize() if layer == OUTSIDE else f"{part} of layer {layer}"
+    return part if layer == OUTSIDE else f"{part} of layer {layer}"
 
 
 def best_window(table: pd.DataFrame, size: int) -> tuple[str, list[Group]]:

@@ -16,6 +16,7 @@ from hooks.generation import continued
 from workbench import texts
 from workbench.errors import BadInput
 from workbench.organisms import corpus, synthetic_passages
+from workbench.wording import counted
 
 if TYPE_CHECKING:
     from analyses.measures.forgetting_answers import AskedFact
@@ -103,8 +104,19 @@ def shuffled(task: TaskText, beginning: int, seed: int) -> TaskText:
 
 
 def neutral_rows(model: InstrumentedModel, params: Params) -> RowSet:
-    """Prose that is neither of the new task nor planted in any organism."""
+    """Prose that is neither of the new task nor planted in any organism.
+
+    Raises:
+        BadInput: fewer rows than are to be measured.
+    """
     found = list(islice(prose_rows(model, params, "neutral"), params.measured))
+    if len(found) < params.measured:
+        raise BadInput(
+            f"Of the neutral prose that ships, {counted(len(found), 'text')} can fill a row of"
+            f" {params.length} tokens.",
+            f"{params.measured} of them, as `measured` asks for",
+            "Choose a smaller length or measured.",
+        )
     return row_set(model, c.NEUTRAL, found)
 
 

@@ -12,7 +12,7 @@ from analyses.training.forgetting.law import law_points, line_of
 from analyses.training.forgetting.minus_signs import plain_minus
 from analyses.training.forgetting.remedies import PLAIN
 from workbench.result import Finding
-from workbench.wording import percent
+from workbench.wording import counted, percent
 
 if TYPE_CHECKING:
     from workbench.result import Result
@@ -26,7 +26,7 @@ def add_first_steps(result: Result) -> None:
     last, tenth = int(steps["step"].max()), max(1, round(steps["step"].max() / 10))
     fell = float(log_p[0] - log_p.min())
     says = f"Over the first {last} steps the old answers lost {fell:.2f} nats"
-    says += f", {percent(share)} of it within {tenth} steps." if share == share else "."
+    says += f", {percent(share)} of it within {counted(tenth, 'step')}." if share == share else "."
     values = {"early_share": share, "fall": fell}
     if len(angles):
         turned, random = float(angles["angle"].mean()), float(angles["random"].mean())

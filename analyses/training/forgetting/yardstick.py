@@ -67,12 +67,6 @@ class MixtureYardstick:
         )
         return cls(first, other, facts)
 
-    @property
-    def tokens(self) -> int:
-        """Read for one measurement."""
-        facts = sum(len(fact.text.ids) for fact in self.facts)
-        return self.neutral.rows.tokens + self.task.rows.tokens + facts
-
     def measure(self, model: InstrumentedModel) -> Measurement:
         """With the weights that are in the model now."""
         neutral, task = (divergence(model.module, each) for each in (self.neutral, self.task))

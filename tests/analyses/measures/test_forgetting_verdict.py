@@ -67,3 +67,6 @@ def test_a_fall():
     assert has_fallen(ones, np.zeros(30)) is True
     assert has_fallen(ones, ones) is False
     assert has_fallen(ones, np.repeat([0.0, 1.0], [3, 27])) is None
+    many = np.ones(2000)  # 6 of 100 surely fell, but by more than 5 points not surely
+    assert has_fallen(many, np.repeat([0.0, 1.0], [120, 1880])) is False
+    assert has_fallen(many, np.repeat([0.0, 1.0], [160, 1840])) is True

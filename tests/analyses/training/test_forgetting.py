@@ -15,13 +15,17 @@ import torch
 from pydantic import ValidationError
 
 import workbench as wb
+from analyses.claims import OPEN
 from analyses.training import forgetting
 from analyses.training.forgetting import constants as c
 from analyses.training.forgetting.answer_probe import probe_hits, shuffled_hits
+from analyses.training.forgetting.claims import _early_drop, _line
+from analyses.training.forgetting.findings import add_law
 from analyses.training.forgetting.first_steps import angle, early_share
 from analyses.training.forgetting.free_text import repeated
 from analyses.training.forgetting.further import barrier
-from analyses.training.forgetting.old_facts import halves_of
+from analyses.training.forgetting.law import fit_table
+from analyses.training.forgetting.old_facts import halves_of, old_facts
 from analyses.training.forgetting.remedies import (
     AVERAGES,
     SlowCopies,
@@ -36,7 +40,7 @@ from tests.helpers.token_counter import counting
 from workbench import cost, parts
 from workbench.errors import BadInput, NotFinite
 from workbench.progress import Progress
-from workbench.result import Result
+from workbench.result import Finding, Result
 from workbench.views import bound
 
 _SMALL = {"length": 24, "measured": 2, "map_rows": 1, "map_facts": 8, "halves": 6,
@@ -258,6 +262,101 @@ def test_pairs_that_are_none_are_refused(tmp_path):
     smaller = type(base(0).module)(config)
     with pytest.raises(BadInput, match="the same parameters"):
         ran(base(0), tmp_path, tuned=pairs.saved(smaller, tmp_path / "small"), parts=["path"])
+
+
+def changed_in(name: str, folder: Path, add: float) -> str:
+    """The base with one parameter elsewhere."""
+    module = copy.deepcopy(base(0).module)
+    draw = torch.Generator().manual_seed(0)
+    with torch.no_grad():
+        one = module.get_parameter(name)
+        one += add * torch.randn(one.shape, generator=draw)
+    return str(pairs.saved(module, folder / name))
+
+
+def test_a_pair_of_which_one_module_differs(tmp_path):
+    ref = changed_in("model.layers.1.mlp.down_proj.weight", tmp_path, 0.5)
+    run = ran(base(0), tmp_path, tuned=ref, facts=8, parts=["reset-more"])
+    assert run.findings["where"].values["recovery"] == pytest.approx(1.0, abs=1e-5)
+    assert "random sets" not in run.findings["where"].says
+    assert "halving" not in run.findings  # there is no half of one
+    assert list(run.tables["halves"]["kind"]) == [c.SHRUNK]
+    assert "correlation" not in run.findings["mirror"].says
+    for view in bound(forgetting.VIEWS, run, forgetting.SCHEMA).values():
+        assert view is not None
+
+
+@pytest.mark.parametrize(
+    ("name", "add", "says"),
+    [
+        ("model.embed_tokens.weight", 0.3, "nothing in the layers differs"),
+        ("model.layers.1.mlp.down_proj.weight", 1e-7, "moved nothing on neutral text"),
+    ],
+)
+def test_a_pair_without_a_map_says_so(name, add, says, tmp_path):
+    ref = changed_in(name, tmp_path, add)
+    run = ran(base(0), tmp_path, tuned=ref, facts=8, parts=["reset-more", "path"])
+    assert says in run.provenance.notes["left_out"]
+    assert "reset" not in run.tables
+    assert "path" in run.tables
+
+
+def test_the_largest_part_is_named_as_in_a_sentence(pair_run):
+    says = pair_run.findings["where"].says
+    top = pair_run.tables["reset"].sort_values("recovery").iloc[-1]
+    where = f" of layer {top['layer']}" if top["layer"] >= 0 else ""
+    assert f"The largest single part is the {top['part']}{where} with" in says
+
+
+def test_few_shot_is_left_out_where_nothing_can_be_spared(tmp_path):
+    found = ran(base(0), tmp_path, task=task_file(tmp_path), facts=4, shots=20, steps=2, rank=2,
+                parts=["lost-or-misplaced"])  # fmt: skip
+    few = old_facts(base(0), forgetting.Params.model_validate({
+        **_SMALL, "facts_file": str(few_facts(tmp_path)), "shots": 3}), Progress())  # fmt: skip
+    assert len(found.tables["tests"]) == 5
+    assert len(few.facts) == 4
+    assert few.with_shots == []
+
+
+def few_facts(folder: Path) -> Path:
+    """Four facts alone."""
+    rows = pairs.facts_file(folder, 0).read_text(encoding="utf-8").splitlines()[:5]
+    file = folder / "few.csv"
+    file.write_text("\n".join(rows), encoding="utf-8")
+    return file
+
+
+def test_numbers_and_rows_that_cannot_be_read_are_refused(tmp_path):
+    ref = changed_in("model.layers.0.mlp.down_proj.weight", tmp_path, float("nan"))
+    with pytest.raises(BadInput, match=r"not finite, in model\.layers\.0"):
+        ran(base(0), tmp_path, tuned=ref, parts=["path"])
+    gpt2 = wb.load((tiny.tiny_gpt2(), tiny.tiny_tokenizer()))
+    with pytest.raises(BadInput, match="A row has 300 tokens"):
+        ran(gpt2, tmp_path, length=300, parts=["path"])
+    ref = pairs.saved(pairs.misplaced(base(0).module, 0), tmp_path / "tuned")
+    with pytest.raises(BadInput, match=r"\d+ texts can fill a row of 24 tokens"):
+        ran(base(0), tmp_path, tuned=ref, measured=200, parts=["path"])
+    with pytest.raises(BadInput, match="rank 100000"):
+        forgetting.Params(ranks=[4, 100_000])
+
+
+def test_a_training_that_forgets_nothing_has_no_line():
+    import pandas as pd
+
+    rows = [(rank, step, 8 * rank, 0.0, 0.0, 2.0) for rank in (2, 4) for step in (0, 1, 2, 4)]
+    law = pd.DataFrame(rows, columns=["rank", "step", "trained", "size", "kl", "nats"])
+    result = Result("forgetting")
+    result.tables["law"], result.tables["fits"] = law, fit_table(law, 0)
+    add_law(result)
+    assert "no line can be told" in result.findings["law"].says
+    assert _line(result).verdict == OPEN
+
+
+def test_old_answers_that_did_not_fall_are_no_evidence():
+    result = Result("forgetting")
+    assert np.isnan(early_share(np.array([-0.1, -0.1004, -0.1])))
+    result.findings["first_steps"] = Finding("first_steps", {"early_share": float("nan")}, "")
+    assert _early_drop(result).verdict == OPEN
 
 
 def test_a_task_that_teaches_the_old_facts_is_refused(tmp_path):
