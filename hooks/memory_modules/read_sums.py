@@ -46,11 +46,21 @@ def _table(slots: MemorySlots) -> Tensor:
 
 
 def _per_token(chosen: Tensor, weight: Tensor) -> Tensor:
-    """(row, slot) to (batch, pos or 1, slot) of these weights; a batch may have come as one row."""
+    """(row, slot) to (batch, pos or 1, slot) of these weights; a batch may have come as one row.
+
+    Raises:
+        BadInput: as many rows as the batch does not have.
+    """
     batch, pos = weight.shape[:2]
     if len(chosen) in (1, batch):
         return chosen[:, None]
-    return chosen.repeat_interleave(batch * pos // len(chosen), 0).reshape(batch, pos, -1)
+    if batch > 1 or pos % len(chosen):
+        raise BadInput(
+            f"There are slots for {len(chosen)} rows, but the batch has {batch}.",
+            "one list of slots for all rows, or one for each",
+            "Give as many lists as there are rows in the batch.",
+        )
+    return chosen.repeat_interleave(pos // len(chosen), 0)[None]
 
 
 def _dense(slots: MemorySlots, weight: Tensor, chosen: Tensor | None) -> Tensor:

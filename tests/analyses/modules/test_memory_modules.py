@@ -37,6 +37,7 @@ from workbench.organisms.modules import module_record
 from workbench.organisms.modules.families import WINDOW
 from workbench.progress import Progress
 from workbench.result import Result
+from workbench.views import bound
 
 ORGANISM = "organism/facts-in-slots"
 EVERY = [part.name for part in memory_modules.PARTS]
@@ -249,8 +250,8 @@ def test_neurons_and_experts_stand_in_their_place(family: str, monkeypatch: Any)
     over = result.tables["document"].set_index(["facts", "memory"])
     assert set(over.index.levels[0]) == {"invented", "counterfactual"}
     assert (result.tables["fetched"]["random"] < 0.5).all()
-    for view in memory_modules.VIEWS:
-        assert view.title
+    shown = bound(memory_modules.VIEWS, result, memory_modules.SCHEMA)["Document"].still()
+    assert "cannot be drawn" not in " ".join(map(str, shown))
 
 
 @pytest.mark.parametrize("targets", [["q_proj", "v_proj"], ["down_proj"]])
@@ -328,12 +329,17 @@ def test_what_cannot_be_asked_is_said(organism: Any) -> None:
     assert memory_modules.unavailable_reason(organism) is None
 
 
-def test_a_run_is_saved_opened_and_shown(whole: Result, tmp_path: Any) -> None:
-    whole.save(tmp_path / "run")
-    again = runs.open_run(tmp_path / "run")
-    assert again.findings.keys() == whole.findings.keys()
-    assert len(claims.CLAIMS) == len(again.tables["claims"])
+def test_a_run_is_saved_opened_and_every_view_is_drawn(
+    whole: Result, defined: Result, tmp_path: Any
+) -> None:
+    for name, result in (("whole", whole), ("defined", defined)):
+        result.save(tmp_path / name)
+        again = runs.open_run(tmp_path / name)
+        assert again.findings.keys() == result.findings.keys()
+        assert len(claims.CLAIMS) == len(again.tables["claims"])
+        for title, view in bound(memory_modules.VIEWS, again, memory_modules.SCHEMA).items():
+            still = " ".join(map(str, view.still()))
+            assert "cannot be drawn" not in still, title
     assert parts.running(memory_modules.PARTS, memory_modules.Params(parts=["twin"])) == {
         "twin", "facts",
     }  # fmt: skip
-    assert {view.title for view in memory_modules.VIEWS} >= {"Facts", "Raster", "Usage"}

@@ -87,6 +87,16 @@ def test_slots_and_shapes_that_do_not_fit_are_said(place) -> None:
         swapped(place, torch.tensor([[1]]), torch.zeros(1, 1, 7)),
     ):
         pass
+    # Five rows would go evenly into a batch of two rows of five tokens.
+    for rows in (3, 5):
+        with pytest.raises(BadInput, match=f"for {rows} rows"), masked(place, [[1]] * rows):
+            place.module(X)
+        new = torch.zeros(rows, 1, 8)
+        with (
+            pytest.raises(BadInput, match=f"for {rows} rows"),
+            swapped(place, torch.ones(rows, 1, dtype=torch.long), new),
+        ):
+            place.module(X)
     with pytest.raises(Unfit, match="training wrote it"), writes_skipped(place):
         pass
 
