@@ -11,8 +11,11 @@ from hooks.mixed_weights import module_groups
 from workbench.cost import Cost, total
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from analyses.training.forgetting.params import Params
     from hooks.model import InstrumentedModel
+    from workbench.facts import Relation
 
 _GENERATED = 2  # tokens beyond an answer
 _SUBJECTS = 20  # of a relation, whose prompts are looked at
@@ -28,7 +31,8 @@ def cost(model: InstrumentedModel, params: Params) -> dict[str, Cost]:
 
 def stages(model: InstrumentedModel, params: Params) -> dict[str, dict[str, Cost]]:
     """By part, and by stage of it."""
-    asked = _tokens_of_fact(model, params)
+    relations = relations_of(params)
+    asked = _tokens_of_fact(model, relations)
     row_set = params.measured * params.length
     once = Cost(
         forward=3 * row_set,
@@ -38,7 +42,7 @@ def stages(model: InstrumentedModel, params: Params) -> dict[str, dict[str, Cost
     facts = params.facts * asked
     prepare = once + Cost(
         forward=_ASKED * (2 * facts + _GENERATED * params.facts) + row_set,
-        passes=params.length + 6 * len(relations_of(params)),
+        passes=params.length + 6 * len(relations),
     )
     train = _training(params, params.steps, full=params.rank == 0)
     measured = once * len(log_spaced(params.steps))
@@ -76,10 +80,10 @@ def _training(params: Params, steps: int, *, full: bool) -> Cost:
     return Cost(forward=tokens, passes=steps, backward=tokens * (2 if full else 1.6))
 
 
-def _tokens_of_fact(model: InstrumentedModel, params: Params) -> float:
+def _tokens_of_fact(model: InstrumentedModel, relations: Sequence[Relation]) -> float:
     """Tokens of a closed-book prompt and its answer, about."""
     lengths = []
-    for relation in relations_of(params):
+    for relation in relations:
         for fact in relation.facts[:_SUBJECTS]:
             prompt = relation.closed_book_prompt(fact.subject)
             answer = model.continuation_tokens(prompt.continuation(fact.answer))

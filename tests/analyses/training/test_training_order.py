@@ -12,10 +12,12 @@ import torch
 import workbench as wb
 from analyses.training import training_order
 from analyses.training.training_order import constants as c
+from analyses.training.training_order import tables
 from analyses.training.training_order.blocks import half, reading
 from analyses.training.training_order.estimates import _further
 from analyses.training.training_order.params import Params
 from analyses.training.training_order.trainee import trainee
+from hooks.gradients.other_orders import AdamRule, Expansion, estimate
 from hooks.mixed_weights import weights_copied
 from tests.helpers import tiny
 from workbench.errors import BadInput, NotFinite, Unfit
@@ -94,6 +96,39 @@ def test_the_losses_are_those_of_a_plain_pass(organism):
             assert len(wanted[at:]) == c.ITEM_TOKENS // 2
             right = (one.argmax(-1) == wanted)[at:].float().mean()
             assert said.right[n] == pytest.approx(float(right))
+
+
+def test_the_replay_has_the_rates_of_the_training(organism):
+    """The reference order estimated from itself is the reference, lead, tail and warm-up too."""
+    params = Params(**SMALL | {"lead": 5})
+    with trainee(organism, reading(organism, params), params, Progress()) as trained:
+        path: list[torch.Tensor] = []
+        end = trained.trained([0, 1, 2], Progress(), path)
+        batches = trained.reading.batches
+        found = estimate(
+            lambda weights, batch: trained.flat.loss(weights, batches[batch]), path,
+            [trained.reading.numbers([0, 1, 2])], AdamRule(trained.rates), {"first": Expansion()},
+        )["first"][0]  # fmt: skip
+    assert (end - path[0]).abs().max() > 1e-3
+    torch.testing.assert_close(found, end, atol=2e-5, rtol=0)
+
+
+def test_influence_and_recency_are_their_sums(found):
+    draw = np.random.default_rng(0)
+    tracin, orders = draw.normal(size=(2, 4, 4, 4)), [(3, 1, 0, 2), (1, 0, 2, 3)]
+    told = tables._by_influence(tracin, orders)
+    for n, order in enumerate(orders):
+        for kind in range(2):
+            for target in range(4):
+                own = tracin[kind, target]
+                wanted = sum(own[order[p], p] - own[p, p] for p in range(4))
+                assert told[n, kind, target] == pytest.approx(wanted)
+    blocks, changes = found.tables["blocks"], found.tables["changes"]
+    after = np.log2([3, 2, 1])  # of three blocks, by position
+    slope = np.polyfit(after, blocks["loss"] - blocks["before"], 1)[0]
+    for row in changes[changes["of"] == c.TEXT].to_dict("records"):
+        wanted = slope * (after[int(row["position"]) - 1] - after[int(row["block"]) - 1])
+        assert row[c.RECENCY] == pytest.approx(wanted)
 
 
 def test_what_is_read_last_is_remembered_where_order_matters(organism):
