@@ -11,7 +11,7 @@ from typing import Any
 from workbench import checkpointing
 from workbench.errors import BadInput, WorkbenchError
 from workbench.lab.schedule import Schedule, entries_of, stages_of
-from workbench.lab.stages import LabLog, check
+from workbench.lab.stages import LabLog, Stage, check
 from workbench.lab.training import run_stages
 from workbench.models import adapters
 from workbench.models.load import load_weights
@@ -57,6 +57,7 @@ def train_schedule(
     entries = entries_of(schedule, loaded.tokenizer)
     stages = stages_of(schedule, entries, loaded.tokenizer)
     check(stages, loaded.module.get_input_embeddings().weight.shape[0])
+    _check_context(stages, loaded.card.context_length, loaded.card.name)
     steps = schedule.kept()
     recipe = {"model": loaded.card.weight_hash, **schedule.model_dump()}
     room = loaded.card.n_params * (4 * 6 + 2 * 2 * len(steps))
@@ -100,6 +101,16 @@ def train_schedule(
         ) from error
     progress(1.0, f"Trained in {out}")
     return out
+
+
+def _check_context(stages: list[Stage], context: int, name: str) -> None:
+    longest = max(len(row) for stage in stages for rows in stage.steps for row in rows)
+    if context and longest > context:
+        raise BadInput(
+            f"The longest row has {longest:,} tokens, more than {name} reads at once.",
+            f"at most {context:,}",
+            "Lower `length`, or `tokens` of the neutral text.",
+        )
 
 
 def _places(schedule: Schedule, steps: list[int]) -> dict[tuple[str, int], int]:

@@ -11,10 +11,12 @@ from analyses.modules.memory_modules.fact_slots import Memories
 from analyses.modules.memory_modules.params import levels_of, relations_of
 from analyses.modules.memory_modules.parts import no_document, no_facts, no_slots, no_twin
 from workbench.cost import Cost
+from workbench.memory_lm.product_keys import ProductKeyMemory
 from workbench.organisms.modules import module_record
 
 if TYPE_CHECKING:
     from analyses.modules.memory_modules.params import Params
+    from hooks.memory_modules import MemoryPlace
     from hooks.model import InstrumentedModel
 
 _ANSWER = 4  # tokens that are generated for a closed-book answer
@@ -85,13 +87,11 @@ def _levels(model: InstrumentedModel, params: Params) -> int:
     return len([level for level in levels if level < most]) + min(1, len(beyond))
 
 
-def _reads_at_most(place: object) -> int:
-    module = getattr(place, "module", None)
-    reads, heads = getattr(module, "reads", None), getattr(module, "heads", None)
-    if isinstance(reads, int) and isinstance(heads, int):
-        return reads * heads
-    slots = getattr(place, "slots", None)
-    return int(slots().count) if callable(slots) else 0
+def _reads_at_most(place: MemoryPlace) -> int:
+    module = place.module
+    if isinstance(module, ProductKeyMemory):
+        return module.reads * module.heads
+    return place.slots().count
 
 
 def _prompts(model: InstrumentedModel, params: Params, organism: bool) -> tuple[float, int]:

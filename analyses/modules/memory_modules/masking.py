@@ -40,19 +40,22 @@ def recall_by_slots(
     import pandas as pd
 
     lot = random.Random(seed)
-    used = used_slots(facts)
+    counts = levels_for(facts, levels)
+    if memories.stand_in:
+        # Of neurons, which all are read, those that write as much in other facts.
+        near = {level: used_slots(facts, max(level, TOP)) for level in counts}
+    else:
+        near = dict.fromkeys(counts, used_slots(facts))
     rows = []
     for number, fact in enumerate(facts):
         progress(number / len(facts), f"Masking slots: fact {number + 1} of {len(facts)}")
         rest = [each for each in others if each is not fact.question]
         answers = [fact.question, *rest]
-        for level in levels_for(facts, levels):
+        for level in counts:
             top = fact.top(level)
             right = _right(model, memories, answers, top)
-            # Of neurons, which all are read, those that write as much in other facts.
-            near = used_slots(facts, max(level, TOP)) if memories.stand_in else used
             mine = set(top if memories.stand_in else fact.order)
-            free = [slot for slot in near if slot not in mine]
+            free = [slot for slot in near[level] if slot not in mine]
             alone = [np.nan]  # there are not so many
             if len(free) >= len(top):
                 alone = _right(model, memories, [fact.question], lot.sample(free, len(top)))

@@ -6,11 +6,10 @@ from typing import TYPE_CHECKING
 
 from analyses.measures.exposure_access import access_along_cost
 from analyses.measures.exposure_panel import panel_cost
-from analyses.measures.exposure_series import own_series, series_ledger
 from analyses.measures.scoring import reading
 from analyses.training.retention.constants import FOILS
 from analyses.training.retention.few_shot import ROW, measured_at, updates_in_all
-from analyses.training.retention.parts import no_steps
+from analyses.training.retention.parts import training_of
 from workbench.cost import Cost
 
 if TYPE_CHECKING:
@@ -26,12 +25,10 @@ _OPENED = 1.2e-8  # seconds for a weight of a kept step: read, rebuilt, compared
 def cost(model: InstrumentedModel, params: Params) -> dict[str, Cost]:
     """By part."""
     live = {"few-shot": _few_shot(model, params)}
-    if no_steps(model) is not None:
+    found = training_of(model)
+    if isinstance(found, str) or not found[1].entries:
         return live
-    series = own_series(model)
-    ledger = None if series is None else series_ledger(series)
-    if series is None or ledger is None or not ledger.entries:
-        return live
+    series, ledger = found
     read = [entry for entry in ledger.entries if entry.repeats]
     kinds = {entry.kind for entry in ledger.entries}
     twins = len(ledger.entries) - len(read)

@@ -17,9 +17,8 @@ from analyses.training.retention import (
 )
 from analyses.training.retention.constants import NAME
 from analyses.training.retention.costs import cost
-from analyses.training.retention.parts import PARTS, no_steps
+from analyses.training.retention.parts import PARTS
 from workbench.cost import stages
-from workbench.errors import BadInput
 from workbench.parts import running
 from workbench.result import Result
 from workbench.torch_modes import ordinary
@@ -46,13 +45,7 @@ def run(model: InstrumentedModel, params: Params, progress: Progress) -> Result:
         few_shot.check_trainable(model)
         texts = few_shot.study_texts(model, params)
     if "recall" in parts:
-        if (reason := no_steps(model)) is not None:
-            raise BadInput(
-                f"Nothing can be said of a training: {reason}",
-                "a model with kept steps and a ledger",
-                "Ask for the part `few-shot` alone.",
-            )
-        panel = step_tables.read_steps(model, params, left["recall"])
+        panel = step_tables.read_steps(model, params, left.get("recall", progress))
         step_tables.add_tables(result, model, panel, params)
         forgetting_tables.add_tables(result, panel, params)
         findings.add_recall(result)

@@ -9,13 +9,15 @@ from workbench.parts import Part
 from workbench.wording import counted
 
 if TYPE_CHECKING:
+    from analyses.measures.exposure_series import WeightSeries
     from hooks.model import InstrumentedModel
+    from workbench.organisms.ledger import Ledger
 
 Name = Literal["recall", "profiles", "forecast", "access", "few-shot"]
 
 
-def no_steps(model: InstrumentedModel) -> str | None:
-    """Why nothing can be said of a model's own training, or None."""
+def training_of(model: InstrumentedModel) -> tuple[WeightSeries, Ledger] | str:
+    """The kept steps of a model's own training and what was read when; or why there is nothing."""
     from analyses.measures.exposure_series import own_series, series_ledger
 
     try:
@@ -33,19 +35,23 @@ def no_steps(model: InstrumentedModel) -> str | None:
             f"{model.card.name} keeps {len(series.steps)} steps of its training, but no ledger that"
             " says what was read when."
         )
-    return None
+    return series, ledger
+
+
+def no_steps(model: InstrumentedModel) -> str | None:
+    """Why nothing can be said of a model's own training, or None."""
+    found = training_of(model)
+    return found if isinstance(found, str) else None
 
 
 def no_bands(model: InstrumentedModel) -> str | None:
     """Why no band can be drawn around what a first reading caused, or None."""
     from analyses.measures.exposure_effects import FEWEST, FEWEST_NEVER
-    from analyses.measures.exposure_series import own_series, series_ledger
 
-    if (reason := no_steps(model)) is not None:
-        return reason
-    series = own_series(model)
-    ledger = None if series is None else series_ledger(series)
-    entries = () if ledger is None else ledger.entries
+    found = training_of(model)
+    if isinstance(found, str):
+        return found
+    entries = found[1].entries
     read = sum(bool(entry.repeats) for entry in entries)
     if read >= FEWEST and len(entries) - read >= FEWEST_NEVER:
         return None

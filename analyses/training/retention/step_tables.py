@@ -16,7 +16,6 @@ from analyses.measures.exposure_dose import (
 )
 from analyses.measures.exposure_effects import FEWEST_NEVER, beside_kind, check_never
 from analyses.measures.exposure_panel import ExposurePanel, measure_panel
-from analyses.measures.exposure_series import own_series, series_ledger
 from analyses.measures.statistics import share_interval, wilson
 from analyses.training.retention.constants import (
     CHANCE,
@@ -28,6 +27,7 @@ from analyses.training.retention.constants import (
     SHOWN,
     SOON,
 )
+from analyses.training.retention.parts import training_of
 from workbench.errors import BadInput
 
 if TYPE_CHECKING:
@@ -42,13 +42,17 @@ def read_steps(model: InstrumentedModel, params: Params, progress: Progress) -> 
     """All texts that were read, and their controls, at every kept step.
 
     Raises:
-        BadInput: the ledger is of another tokenizer or another training; no text was never read,
-            or too few for the bands that are asked for.
+        BadInput: there are no kept steps, or no ledger; the ledger is of another tokenizer or
+            another training; no text was never read, or too few for the bands that are asked for.
     """
-    series = own_series(model)
-    assert series is not None
-    ledger = series_ledger(series)
-    assert ledger is not None
+    found = training_of(model)
+    if isinstance(found, str):
+        raise BadInput(
+            f"Nothing can be said of a training: {found}",
+            "a model with kept steps and a ledger",
+            "Ask for the part `few-shot` alone.",
+        )
+    series, ledger = found
     ledger.check(model.tokenizer)
     read = [entry for entry in ledger.entries if entry.repeats]
     if not read or len(read) == len(ledger.entries):

@@ -19,9 +19,7 @@ def card(run: Result) -> list[CardCell]:
         return []
     # One method, named before: the least of several would be so by choice.
     method = _METHOD if _METHOD in left.values else next(iter(left.values))
-    says = (
-        f"After {method}, {left.values[method]:.0f} points more of the tokens are first choice"
-    )
+    says = f"After {method}, {left.values[method]:.0f} points more of the tokens are first choice"
     says += " than if it had never read them"
     return [cell_of("forgets-on-request", left, method, "points of first choice", says, null=0.0,
                     beside="a model that never read them")]  # fmt: skip

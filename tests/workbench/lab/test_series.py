@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import random
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from tests.helpers import tiny
 from tests.workbench.organisms.test_train import _Stop
 from workbench.cli import app
 from workbench.errors import BadInput, Cancelled
+from workbench.lab.neutral import neutral_pieces
 from workbench.lab.schedule import Schedule, entries_of, read_schedule, stages_of
 from workbench.lab.series import train_schedule
 from workbench.organisms import ledger
@@ -122,6 +124,7 @@ def test_what_is_no_schedule_is_said(tmp_path: Path, given: Any, says: str) -> N
         ({"stages": [GIVEN["stages"][0]] * 2}, "Two stages are called 'study'"),
         ({"stages": [GIVEN["stages"][1]]}, "there are none to keep"),
         ({"texts": TEXTS, "neutral": {"rows": 0}}, "'study' reads nothing"),
+        ({"neutral": {"rows": 1, "tokens": 300}}, "longest row has 300 tokens, more than base"),
     ],
 )
 def test_bad_input_touches_nothing(base: Path, tmp_path: Path, changes: Any, says: str) -> None:
@@ -129,6 +132,13 @@ def test_bad_input_touches_nothing(base: Path, tmp_path: Path, changes: Any, say
     with pytest.raises(BadInput, match=says):
         train_schedule(str(base), schedule, tmp_path / "out", Progress(), "cpu")
     assert not (tmp_path / "out").exists()
+
+
+def test_neutral_text_longer_than_any_document_is_refused() -> None:
+    """And not looked for without end."""
+    pieces = neutral_pieces(tiny.tiny_tokenizer(), 10**6, random.Random(0), "neutral")
+    with pytest.raises(BadInput, match="No neutral text that ships has 1,000,000 tokens"):
+        next(pieces)
 
 
 def test_the_command(base: Path, tmp_path: Path) -> None:
