@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Literal
 from workbench.parts import Part
 
 if TYPE_CHECKING:
+    from hooks.memory_modules import MemoryPlace
     from hooks.model import InstrumentedModel
 
 Name = Literal["raster", "facts", "twin", "usage", "values", "share", "definitions", "document"]
@@ -91,8 +92,6 @@ def no_values(model: InstrumentedModel) -> str | None:
     places = places_or_neurons(model)
     if places[0].adapter.stand_in:
         return None  # columns of matrices, of which none need be read
-    from analyses.modules.memory_modules.slot_values import writes_stream
-
     for place in places:
         value = place.slots().value
         if value is None or value.dim() != 2:
@@ -100,6 +99,20 @@ def no_values(model: InstrumentedModel) -> str | None:
         if not writes_stream(model, place):
             return f"the values of {place.name} are no vectors of the residual stream"
     return None
+
+
+def writes_stream(model: InstrumentedModel, place: MemoryPlace) -> bool:
+    """Whether a memory has one table of values, and these go into the residual stream: a LoRA
+    adapter of a query matrix has values too, which are parts of queries.
+    """
+    from hooks.memory_modules.lora import LORA
+
+    if place.adapter is LORA and place.layer is not None:
+        block = model.layout.blocks[place.layer]
+        if place.module is not block.out_proj and place.module is not block.down_proj:
+            return False
+    value = place.slots().value
+    return value is not None and value.dim() == 2 and value.shape[1] == model.card.d_model
 
 
 PARTS = [

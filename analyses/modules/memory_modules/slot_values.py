@@ -20,15 +20,14 @@ from analyses.modules.memory_modules.constants import (
     TOP,
 )
 from analyses.modules.memory_modules.fact_slots import FactSlots, Memories, brought, used_slots
+from analyses.modules.memory_modules.parts import writes_stream
 from analyses.modules.memory_modules.questions import says
 from hooks.logit_attribution import unembed_direction
 from hooks.memory_modules import recorded, swapped
-from hooks.memory_modules.lora import LORA
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from hooks.memory_modules import MemoryPlace
     from hooks.model import InstrumentedModel
     from workbench.progress import Progress
 
@@ -38,18 +37,6 @@ _SHOWN = 5  # tokens of a value
 def has_values(model: InstrumentedModel, memories: Memories) -> bool:
     """Whether every memory has one table of values that are vectors of the residual stream."""
     return all(writes_stream(model, place) for place in memories.places)
-
-
-def writes_stream(model: InstrumentedModel, place: MemoryPlace) -> bool:
-    """Whether a memory has one table of values, and these go into the residual stream: a LoRA
-    adapter of a query matrix has values too, which are parts of queries.
-    """
-    if place.adapter is LORA and place.layer is not None:
-        block = model.layout.blocks[place.layer]
-        if place.module is not block.out_proj and place.module is not block.down_proj:
-            return False
-    value = place.slots().value
-    return value is not None and value.dim() == 2 and value.shape[1] == model.card.d_model
 
 
 def lens(model: InstrumentedModel, memories: Memories, slots: Sequence[int]) -> pd.DataFrame:
