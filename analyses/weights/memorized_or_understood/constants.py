@@ -1,0 +1,3 @@
+"""What measuring and showing a run share."""
+
+NAME = "memorized-or-understood"

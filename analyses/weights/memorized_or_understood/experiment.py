@@ -1,0 +1,62 @@
+"""The run: the parts that are asked for, one after the other."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol
+
+from analyses.weights.memorized_or_understood import items_part
+from analyses.weights.memorized_or_understood.constants import NAME
+from analyses.weights.memorized_or_understood.parts import PARTS
+from workbench.cost import stages
+from workbench.parts import running
+from workbench.result import Result
+from workbench.torch_modes import ordinary
+
+if TYPE_CHECKING:
+    from analyses.weights.memorized_or_understood.params import Params
+    from hooks.model import InstrumentedModel
+    from workbench.cost import Cost
+    from workbench.progress import Progress
+
+
+class PartModule(Protocol):
+    """What the module of a part has."""
+
+    def cost(self, model: InstrumentedModel, params: Params) -> Cost:
+        """What it takes; asked for often, so it reads no weights."""
+
+    def run(
+        self, model: InstrumentedModel, params: Params, progress: Progress, result: Result
+    ) -> None:
+        """Add its tables and findings."""
+
+
+MODULES: dict[str, PartModule] = {"items": items_part}
+"""The module of each part, by its name in `PARTS`."""
+
+
+def cost(model: InstrumentedModel, params: Params) -> dict[str, Cost]:
+    """By part, for those that the model can have."""
+    return {
+        part.name: MODULES[part.name].cost(model, params)
+        for part in PARTS
+        if part.unavailable_reason(model) is None
+    }
+
+
+@ordinary
+def run(model: InstrumentedModel, params: Params, progress: Progress) -> Result:
+    """The parts in their order; what is done is kept when a later one is stopped.
+
+    Raises:
+        BadInput, Unfit: what a part cannot be asked with; each says what to do.
+    """
+    parts = running(PARTS, params)
+    stated = cost(model, params)
+    left = stages(progress, model, {name: one for name, one in stated.items() if name in parts})
+    result = Result(NAME)
+    for part in PARTS:
+        if part.name in parts:
+            MODULES[part.name].run(model, params, left.get(part.name, progress), result)
+            progress.checkpoint(result)
+    return result
