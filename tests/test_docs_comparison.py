@@ -36,7 +36,8 @@ def named(pattern: str) -> set[str]:
 def test_every_tool_has_version_and_date_and_a_case_for_it(tool):
     (row,) = re.findall(rf"^\| \[{tool}\].*$", PAGE, re.M)
     _, _, version, date, looked, _ = row.split("|")
-    assert version.strip() and looked.strip()
+    assert version.strip()
+    assert looked.strip()
     assert re.search(r"20\d\d", date + looked)
     praise = PAGE.split("## Choose another tool")[1].split("## Feature by feature")[0]
     assert tool in praise
@@ -46,7 +47,8 @@ def test_every_tool_has_version_and_date_and_a_case_for_it(tool):
 def test_versions_are_those_that_are_installed(tool):
     (row,) = re.findall(rf"^\| \[{tool}\].*$", PAGE, re.M)
     stated = re.search(r"\d+(\.\d+)+", row.split("|")[2])
-    assert stated and stated[0] == metadata.version(INSTALLED[tool])
+    assert stated
+    assert stated[0] == metadata.version(INSTALLED[tool])
 
 
 def test_names_of_python_exist():
