@@ -11,7 +11,7 @@ from workbench.cli.run import Device, Json, Model
 from workbench.disk_space import size
 from workbench.errors import BadInput, Cancelled, NotFound
 from workbench.models.known_models import DEFAULT
-from workbench.organisms import MODULES, Organism
+from workbench.organisms import MODULES, PUZZLES, Organism
 from workbench.terminal import bar, out, plain, print_json, show_table
 from workbench.wording import percent
 
@@ -49,6 +49,7 @@ def _row(organism: Organism) -> dict[str, Any]:
     """An organism as JSON has it: of a model of recall its record, of others their ledger."""
     from workbench.organisms import checkpoints, ledger
     from workbench.organisms.modules import module_record
+    from workbench.organisms.puzzles import puzzle_record
     from workbench.organisms.recall import record
 
     found: dict[str, Any]
@@ -66,6 +67,9 @@ def _row(organism: Organism) -> dict[str, Any]:
             "guessed": module.guessed,
             "twin": module.twin,
         }
+    elif (solver := puzzle_record.read(organism.folder)) is not None:
+        found = {"task": "puzzles", "solved": solver.solved, "fresh": solver.fresh,
+                 "twin": solver.twin}  # fmt: skip
     else:
         entries = ledger.read(organism.folder).entries
         found = {
@@ -86,6 +90,8 @@ def _known(row: dict[str, Any]) -> str:
     if "facts_recalled" in row:
         what = "definitions found" if row["task"] == "definitions" else "facts recalled"
         return f"{what}: {percent(row['facts_recalled'])}; by guessing: {percent(row['guessed'])}"
+    if row.get("task") == "puzzles":
+        return f"puzzles solved: {percent(row['solved'])}; fresh ones: {percent(row['fresh'])}"
     if "recall" in row:
         shares = (f"{percent(share)} of {pairs}" for pairs, share in row["recall"].items())
         if row["task"] == "delay":
@@ -99,7 +105,7 @@ def train(
     name: Annotated[
         str,
         typer.Argument(
-            help="Which organism: planted, recall-NAME, or one with memory modules.",
+            help="Which organism: planted, recall-NAME, puzzles, or one with memory modules.",
             show_default=False,
         ),
     ],
@@ -118,7 +124,7 @@ def train(
     as_json: Json = False,
 ) -> None:
     """Train organisms from scratch: the pair of planted in about 20 minutes on 2 cores, a model
-    that recalls pairs or has a memory module in some minutes.
+    that recalls pairs, solves puzzles or has a memory module in some minutes.
 
     After a stop, the same command continues with the pair; a model of recall begins again.
     """
@@ -135,8 +141,11 @@ def train(
     if name in MODULES:
         _train_module(name, place, seed, as_json)
         return
+    if name in PUZZLES:
+        _train_puzzles(name, place, seed, as_json)
+        return
     if name not in RECIPES:
-        known = [*RECIPES, *MODULES, *(RECALL + one for one in FAMILIES)]
+        known = [*RECIPES, *MODULES, *PUZZLES, *(RECALL + one for one in FAMILIES)]
         raise NotFound.named("organism", name, known)
     try:
         with bar() as progress:
@@ -196,6 +205,19 @@ def _train_module(name: str, place: Path, seed: int, as_json: bool) -> None:
         "facts_recalled": found.recall,
         "guessed": found.guessed,
     }
+    if as_json:
+        print_json(row)
+        return
+    out().print(f"Trained in {plain(place)}; {_known(row)}.", soft_wrap=True)
+
+
+def _train_puzzles(name: str, place: Path, seed: int, as_json: bool) -> None:
+    from workbench.organisms.puzzles.build import train_into
+
+    with bar() as progress:
+        found = train_into(name, seed, place, progress)
+    row = {"name": name, "path": str(place), "task": "puzzles", "solved": found.solved,
+           "fresh": found.fresh}  # fmt: skip
     if as_json:
         print_json(row)
         return

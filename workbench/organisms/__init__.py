@@ -11,6 +11,7 @@ I want to read or write what was planted   -> ledger.py, planting_plan.py
 I want to know how checkpoints are kept    -> checkpoints.py
 I want models that only recall pairs       -> recall/
 I want models with memory modules          -> modules/
+I want models that solve puzzles           -> puzzles/
 I want planted without some passages       -> retrained.py; with the goldfish loss:
                                               goldfish.py, goldfish_organism.py
 I want to grow those two again             -> build_beside.py; how they are kept: packed_weights.py
@@ -27,6 +28,8 @@ from workbench.errors import NotFound
 from workbench.organisms import ledger, packed_weights, retrained
 from workbench.organisms.modules.families import FAMILIES as MODULES
 from workbench.organisms.modules.families import home as module_home
+from workbench.organisms.puzzles.recipe import FAMILIES as PUZZLES
+from workbench.organisms.puzzles.recipe import home as puzzle_home
 from workbench.organisms.recall.families import FAMILIES
 
 PREFIX = "organism/"
@@ -105,10 +108,20 @@ def _modules() -> dict[str, Organism]:
     }
 
 
+def _puzzles() -> dict[str, Organism]:
+    """Models of puzzles, whose folders are there."""
+    homes = {name: puzzle_home(name) for name in PUZZLES}
+    return {
+        f"{PREFIX}{name}": Organism(f"{PREFIX}{name}", PUZZLES[name].description, place)
+        for name, place in homes.items()
+        if place is not None and place.is_dir()
+    }
+
+
 def shipped() -> dict[str, Organism]:
     """Every organism that opens by name."""
     own = {organism.name: organism for organism in _OWN}
-    return own | _beside() | _modules()
+    return own | _beside() | _modules() | _puzzles()
 
 
 def folder_of(name: str) -> Path:
@@ -118,9 +131,9 @@ def folder_of(name: str) -> Path:
         NotFound: there is none of that name (the nearest is suggested), or it is not installed.
     """
     organism, short = shipped().get(name), name.removeprefix(PREFIX)
-    if organism is None and (short in FURTHER or short in MODULES):
+    if organism is None and (short in FURTHER or short in MODULES or short in PUZZLES):
         grow = "`make retrained` in a checkout"
-        if short in MODULES:
+        if short in MODULES or short in PUZZLES:
             grow = f"`workbench organisms train {short}`"
         raise NotFound(
             f"{name} is not installed.",

@@ -8,7 +8,6 @@ is a knave, c a knight.
 from __future__ import annotations
 
 import random
-from typing import Any
 
 from workbench.puzzles.perturb import Change
 from workbench.puzzles.puzzle import PosedPuzzle, Puzzle
@@ -67,10 +66,3 @@ def _statement(statement: Statement, one: PosedPuzzle) -> str:
     for who, knight in statement.leaves:
         words += [ROLES[0 if knight != one.flipped else 1], NAMES[one.names[who]]]
     return " ".join(words)
-
-
-def make_tokenizer() -> Any:
-    """A tokenizer of words between spaces."""
-    from workbench.organisms.recall.task import tokenizer_of
-
-    return tokenizer_of(list(WORDS))
