@@ -1,0 +1,56 @@
+"""What is asked of the parts on premises, tables and further evidence."""
+
+from __future__ import annotations
+
+from pydantic import BaseModel, Field, model_validator
+
+from analyses.measures import evidence_tables
+from workbench import facts
+from workbench.errors import BadInput
+from workbench.text_files import TextPath
+
+
+class EvidenceParams(BaseModel, frozen=True, extra="forbid"):
+    """Fields of `Params`, in a class of their own since they are many."""
+
+    table: TextPath | None = Field(
+        None,
+        description="Part `tables`: your own CSV file with a header, or its address (s3://…), in"
+        " place of Fisher's iris",
+        json_schema_extra={"essential": True, "in_title": "{}"},
+    )
+    table_target: str = Field(
+        "",
+        max_length=500,
+        description="Part `tables`: the column that is predicted from six rows. Empty: the last",
+    )
+    table_rows: int = Field(25, ge=4, le=1000, description="Part `tables`: rows that are asked for")
+    table_shots: int = Field(
+        8, ge=1, le=100, description="Part `tables`: rows that are shown before each"
+    )
+    premise_facts: int = Field(
+        36,
+        ge=8,
+        le=1000,
+        description="Part `attestation`: facts that the model knows, and as many that it doesn't",
+    )
+    premise_relations: str = Field(
+        "capital, language, us-city-state",
+        max_length=400,
+        description="Part `attestation`: built-in sets of facts, with commas between them; see"
+        " docs/reference/facts.md",
+    )
+
+    @model_validator(mode="after")
+    def _evidence_can_be_read(self) -> EvidenceParams:
+        """Unknown names and unreadable files are said before a model is loaded."""
+        names = [name.strip() for name in self.premise_relations.split(",") if name.strip()]
+        if not names:
+            raise BadInput(
+                "No relation is named.", f"some of {', '.join(facts.relations())}", "Name one."
+            )
+        for name in names:
+            facts.relation(name)
+        if self.table is not None:
+            evidence_tables.from_file(self.table)
+        return self
