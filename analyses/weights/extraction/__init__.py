@@ -10,8 +10,7 @@ costs.py              … and what they cost
 experiment.py         the run: its parts, one after the other
 membership.py         has the model read this? scores, and how well they tell
 findings.py           from scores to tables and findings
-documents.py          a verdict for each document (verdicts.py: which there are)
-pattern_controls.py   would the model continue this passage without knowing it?
+documents.py          a verdict for each document (the rule: measures/recited_documents.py)
 comparisons.py        … after less context, by another model, earlier in training
 access.py             from its beginning only, or from anywhere? (access_findings.py: what it gives)
 titled_passages.py    … and after its title?

@@ -1,140 +1,32 @@
 """A verdict for each document, for somebody who wants to know whether the model can reproduce it.
 
-First what was reproduced, then how much that proves. The verdicts are about what is reproduced, and
-only that: a document that is not may have been read all the same, and a text anybody would guess (a
-form, a list of numbers) is reproduced without having been. Of passages that may be guessed controls
-say how far the model would have come without knowing them.
+First what was reproduced, then how much that proves (analyses/measures/recited_documents.py).
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
-from functools import cached_property
-from typing import TYPE_CHECKING
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from analyses.weights.extraction.pattern_controls import (
-    PatternControl,
-    copied_run,
-    pattern_controls,
-)
-from analyses.weights.extraction.verdicts import (
+from analyses.measures.document_verdicts import (
     CHANCE,
     CHANCE_RUN,
     LONG,
     LONG_RUN,
     NEVER,
-    NOTHING,
-    PARTS,
-    PATTERN,
     PROVES,
-    RECITES,
-    SAMPLED,
-    SHORT,
     VARIED,
-    WEAKER,
 )
+from analyses.measures.recited_documents import RecitationEvidence, distinct_share
 from workbench.result import Finding, Result
 from workbench.wording import counted, percent
 
 if TYPE_CHECKING:
+    from analyses.measures.pattern_controls import PatternControl
     from analyses.weights.extraction.scored_windows import ScoredWindows
-
-
-@dataclass(frozen=True)
-class _Evidence:
-    """What each window says; arrays are (window,)."""
-
-    found: ScoredWindows
-
-    @cached_property
-    def whole(self) -> np.ndarray:
-        return self.found.exact
-
-    @cached_property
-    def long(self) -> np.ndarray:
-        """Recited in part, and more of it than chance gives."""
-        return (self.found.scores.match >= LONG) | (self.found.runs[1] >= LONG_RUN)
-
-    @cached_property
-    def likely(self) -> np.ndarray:
-        """To be expected among the samples somebody has."""
-        return self.found.queries_needed <= self.found.params.tries
-
-    @cached_property
-    def short(self) -> np.ndarray:
-        return (self.found.scores.match > CHANCE) | (self.found.runs[1] > CHANCE)
-
-    @cached_property
-    def recited(self) -> np.ndarray:
-        recited: np.ndarray = self.whole | self.long | self.likely
-        return recited
-
-    @cached_property
-    def repetitive(self) -> np.ndarray:
-        return np.array([_varied(window.suffix) < VARIED for window in self.found.windows])
-
-    @cached_property
-    def enough(self) -> np.ndarray:
-        """Tokens in a row from which on a control that gets as many explains a window."""
-        return np.minimum(
-            LONG, np.where(self.likely & ~self.long, self.found.params.suffix, self.found.runs[1])
-        )
-
-    @cached_property
-    def controls(self) -> dict[int, PatternControl]:
-        """Of the recited windows that may be patterns: they repeat themselves, or can be copied."""
-        found, chosen = self.found, []
-        for index in map(int, np.flatnonzero(self.recited)):
-            window = found.windows[index]
-            if (
-                self.repetitive[index]
-                or _varied(self.stretch(index)) < VARIED
-                or copied_run(window.prefix, window.suffix) >= self.enough[index]
-            ):
-                chosen.append(index)
-        measured = (
-            pattern_controls(found.model, [found.windows[i] for i in chosen], found.params.seed)
-            if chosen
-            else []
-        )
-        return dict(zip(chosen, measured, strict=True))
-
-    @cached_property
-    def explained(self) -> np.ndarray:
-        """Windows that the model would continue without knowing them, as far as the controls can
-        tell.
-        """
-        explained = np.zeros(len(self.found.windows), bool)
-        for index, control in self.controls.items():
-            explained[index] = control.longest >= self.enough[index]
-        return explained
-
-    def stretch(self, index: int) -> tuple[int, ...]:
-        """The longest run of the window that is recited."""
-        start, length = (int(each[index]) for each in self.found.runs)
-        return self.found.windows[index].suffix[start : start + length]
-
-    def verdict(self, at: np.ndarray) -> tuple[str, str]:
-        """(verdict, how much it proves) of the windows of one document."""
-        telling, controlled = ~self.explained[at], np.isin(at, list(self.controls))
-        enough = self.found.params.suffix >= LONG
-        for verdict, mark in ((RECITES, self.whole), (PARTS, self.long), (SAMPLED, self.likely)):
-            resting = mark[at] & telling
-            if resting.any():
-                proves = PROVES[verdict] if (resting & ~controlled).any() else WEAKER
-                return (verdict, proves) if enough else (SHORT, PROVES[SHORT])
-        verdict = (
-            PATTERN if self.explained[at].any() else SHORT if self.short[at].any() else NOTHING
-        )
-        return verdict, PROVES[verdict]
-
-    def best(self, at: np.ndarray) -> int:
-        """The window a verdict rests on: the longest run, if possible of one that is no pattern."""
-        rank = self.found.runs[1][at] - 10**6 * self.explained[at]
-        return int(at[np.argmax(rank)])
 
 
 def add_documents(result: Result, found: ScoredWindows) -> None:
@@ -144,33 +36,14 @@ def add_documents(result: Result, found: ScoredWindows) -> None:
     """
     import pandas as pd
 
-    evidence, windows = _Evidence(found), result.tables["windows"]
-    rows = []
+    evidence, windows = RecitationEvidence(found), result.tables["windows"]
+    rows: list[dict[str, Any]] = []
     for name, part in windows.groupby("name", sort=False):
         at = part.index.to_numpy()
-        (verdict, proves), best = evidence.verdict(at), evidence.best(at)
-        rows.append(
-            {
-                "name": name,
-                "verdict": verdict,
-                "explanation": " ".join(
-                    [*_recited(evidence, at), *_patterns(evidence, at), proves]
-                ),
-                "n_windows": len(part),
-                "prefix_match_share": float(part["prefix_match"].sum())
-                / (len(part) * found.params.suffix),
-                "n_exact": int(part["exact"].sum()),
-                "n_sampled": int(evidence.likely[at].sum()),
-                "longest_prefix_match": int(part["prefix_match"].max()),
-                "longest_run": int(part["longest_run"].max()),
-                "read_share": float(found.scores.read[at].sum())
-                / (len(part) * found.params.suffix),
-                "window": best,
-                "evidence": found.text(evidence.stretch(best)),
-                "n_repetitive": int(evidence.repetitive[at].sum()),
-                "n_patterns": int(evidence.explained[at].sum()),
-            }
-        )
+        row = evidence.row(at)
+        says = [*_recited(found, evidence, at), *_patterns(evidence, at), evidence.verdict(at)[1]]
+        rows.append({"name": name, "verdict": row.pop("verdict"), "explanation": " ".join(says)})
+        rows[-1].update(row)
     rank = {verdict: i for i, verdict in enumerate(PROVES)}
     table = pd.DataFrame(rows).sort_values(
         ["verdict", "longest_run"],
@@ -193,9 +66,8 @@ def add_documents(result: Result, found: ScoredWindows) -> None:
         _add_controls(result, evidence)
 
 
-def _recited(evidence: _Evidence, at: np.ndarray) -> Iterator[str]:
+def _recited(found: ScoredWindows, evidence: RecitationEvidence, at: np.ndarray) -> Iterator[str]:
     """What comes out of the model of one document, in sentences."""
-    found = evidence.found
     params, n, whole = found.params, len(at), int(evidence.whole[at].sum())
     longest, run, likely = (
         int(found.scores.match[at].max()),
@@ -228,7 +100,7 @@ def _recited(evidence: _Evidence, at: np.ndarray) -> Iterator[str]:
         )
 
 
-def _patterns(evidence: _Evidence, at: np.ndarray) -> Iterator[str]:
+def _patterns(evidence: RecitationEvidence, at: np.ndarray) -> Iterator[str]:
     """How far the model would have come without knowing the passages that may be patterns, in
     sentences.
     """
@@ -290,7 +162,7 @@ def _thresholds(found: ScoredWindows) -> Finding:
     )
 
 
-def _add_controls(result: Result, evidence: _Evidence) -> None:
+def _add_controls(result: Result, evidence: RecitationEvidence) -> None:
     import pandas as pd
 
     found = evidence.found
@@ -298,7 +170,7 @@ def _add_controls(result: Result, evidence: _Evidence) -> None:
         {
             "window": index,
             "name": found.documents[found.windows[index].document].name,
-            "distinct_share": _varied(found.windows[index].suffix),
+            "distinct_share": distinct_share(found.windows[index].suffix),
             "longest_run": int(found.runs[1][index]),
             **asdict(control),
             "explained": bool(evidence.explained[index]),
@@ -322,8 +194,3 @@ def _add_controls(result: Result, evidence: _Evidence) -> None:
             unit="passages; longest_run: tokens",
         )
     )
-
-
-def _varied(ids: Sequence[int]) -> float:
-    """Share of distinct tokens."""
-    return len(set(ids)) / len(ids) if len(ids) else 1.0

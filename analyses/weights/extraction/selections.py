@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from analyses.measures.document_verdicts import NOTHING
 from analyses.weights.extraction import schema
-from analyses.weights.extraction.verdicts import NOTHING
 from workbench.draw.passage import times_read
 from workbench.wording import counted, percent
 

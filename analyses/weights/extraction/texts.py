@@ -6,8 +6,8 @@ from typing import Any
 
 from markupsafe import Markup
 
+from analyses.measures import document_verdicts as verdicts
 from analyses.weights.extraction import selections as sel
-from analyses.weights.extraction import verdicts
 from workbench import draw
 from workbench.draw import colour, passage
 from workbench.result import Result

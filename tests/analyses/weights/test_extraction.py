@@ -521,6 +521,7 @@ def test_short_passages_prove_little(llama: Any) -> None:
     """The model's own words come out by construction; eight tokens of them are no proof of
     anything.
     """
+    from analyses.measures import document_verdicts
     from analyses.weights.extraction import documents, findings
 
     with torch.no_grad():
@@ -528,7 +529,7 @@ def test_short_passages_prove_little(llama: Any) -> None:
         said = llama.module.generate(
             ids, do_sample=False, max_new_tokens=60, min_new_tokens=60, pad_token_id=0
         )[0].tolist()
-    for suffix, verdicts in ((8, {documents.SHORT}), (30, {documents.RECITES})):
+    for suffix, verdicts in ((8, {document_verdicts.SHORT}), (30, {document_verdicts.RECITES})):
         params = registry.get("extraction").Params(
             text="x", context=[10], suffix=suffix, stride=suffix, top_k=0
         )
@@ -540,7 +541,7 @@ def test_short_passages_prove_little(llama: Any) -> None:
         findings.add_extracted(result, found)
         documents.add_documents(result, found)
         assert found.exact.all()
-        assert result.tables["documents"]["verdict"][0] in verdicts | {documents.PATTERN}
+        assert result.tables["documents"]["verdict"][0] in verdicts | {document_verdicts.PATTERN}
         assert result.tables["documents"]["explanation"][0].startswith(
             "Greedy decoding reproduces the one tested passage"
         )

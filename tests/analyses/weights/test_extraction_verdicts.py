@@ -18,17 +18,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import workbench as wb
-from analyses.measures.scoring import longest_runs, score
-from analyses.measures.windows import Window
-from analyses.weights.extraction import documents, findings
-from analyses.weights.extraction.pattern_controls import (
-    copied_run,
-    incremented,
-    pattern_controls,
-    permuted,
-)
-from analyses.weights.extraction.scored_windows import ScoredWindows
-from analyses.weights.extraction.verdicts import (
+from analyses.measures.document_verdicts import (
     CHANCE,
     LONG,
     LONG_RUN,
@@ -40,6 +30,16 @@ from analyses.weights.extraction.verdicts import (
     SHORT,
     WEAKER,
 )
+from analyses.measures.pattern_controls import (
+    copied_run,
+    incremented,
+    pattern_controls,
+    permuted,
+)
+from analyses.measures.scoring import longest_runs, score
+from analyses.measures.windows import Window
+from analyses.weights.extraction import documents, findings
+from analyses.weights.extraction.scored_windows import ScoredWindows
 from tests.helpers import tiny
 from workbench import registry
 from workbench.draw.view import still_parts
