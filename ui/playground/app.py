@@ -10,6 +10,8 @@ form_notes.py          what forms say before a run: estimates, a preview; upload
 prompt_test.py         what is asked again below a prompt's run, with parts taken away
 single_prompt_tab.py   a tab for a prompt, documents_tab.py for texts; embedded_run.py their runs
 features_tab.py        a tab for features; feature_service.py computes what it shows
+plant_tab.py           a tab for sentences that the small organism reads while it is watched;
+                       plant_session.py trains, plant_picture.py draws
 pairs_tab.py           a tab for pairs in a state; pair_list.py: the list that is clicked
 form_tab.py            what the page needs of these four
 head_buttons.py        the head grid
@@ -36,6 +38,7 @@ from ui.playground import (
     features_tab,
     head_buttons,
     pairs_tab,
+    plant_tab,
     prompt_tab,
     single_prompt_tab,
     stream_recovery,
@@ -94,7 +97,7 @@ def forms() -> list[tuple[Analysis, Form]]:
         for analysis in sorted(registry.all_analyses()[0], key=lambda a: a.package != registry.OURS)
         if analysis.playground.form is not None and type(analysis.playground.form) in kinds
     ]
-    taken: dict[str, Analysis | None] = {"try": None, "ask": None}
+    taken: dict[str, Analysis | None] = {"try": None, "ask": None, plant_tab.TAB: None}
     found = [
         (analysis, form)
         for analysis, form in own
@@ -148,6 +151,9 @@ def blocks(app: AppState) -> gr.Blocks:
                     built.append(_BUILDERS[type(form)](app, analysis, form))
                 if isinstance(form, FeaturesForm | PairsForm):
                     named.append(form.tab)
+            with gr.Tab(plant_tab.TITLE, id=plant_tab.TAB):
+                plant_tab.build()
+            named.append(plant_tab.TAB)
         looking = gr.Timer(1.0)
         shown = gr.Number(0, visible=False)  # the serial of the model that the page was made for
         once = gr.Number(0, visible=False)

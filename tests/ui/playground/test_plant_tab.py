@@ -1,0 +1,152 @@
+"""The Playground's tab *Plant and watch*: sentences planted in a browser, watched, asked."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+import workbench as wb
+from analyses.measures.exposure_watch import When
+from tests.helpers import trained_facts
+from tests.helpers.serving import served
+from ui.playground import plant_picture
+from ui.playground.plant_picture import LOSS, RECALL
+from ui.playground.plant_session import Planting, Plantings
+from workbench.errors import BadInput, NotFound
+
+WAIT = 120_000  # milliseconds; generous, since test machines are slow and shared
+KEY = "The key to the archive lies under the third brick from the left of the old gate."
+ROWS: list[tuple[str, int, When]] = [(KEY, 20, "spread"), ("", 3, "late")]
+
+
+@pytest.fixture(scope="module")
+def planted() -> tuple[Plantings, Planting]:
+    plantings = Plantings()
+    changes = list(plantings.plant(ROWS, 20))
+    assert len(changes) > 2
+    return plantings, changes[-1]
+
+
+def test_what_was_read_is_said_afterwards(planted: Any) -> None:
+    plantings, planting = planted
+    assert not planting.running
+    assert planting.error is None
+    assert len(planting.moments) == 21
+    assert len(planting.plan.texts) == 1  # an empty field is no sentence
+    before, after = plantings.ask(planting.name, plant_picture.first_half(planting))
+    assert "brick" in after
+    assert "brick" not in before
+    says = plant_picture.answer_html(planting)
+    assert "Finished after 20 updates" in says
+    assert "Read 20 times" in says
+
+
+def test_a_card_shows_the_curve_its_marks_and_the_text_of_the_update(planted: Any) -> None:
+    _, planting = planted
+    first = plant_picture.cards_html(planting, 0, RECALL)
+    last = plant_picture.cards_html(planting, 20, LOSS)
+    assert first.count('class="read"') == last.count('class="read"') == 20
+    assert "read 0 of 20 times" in first
+    assert "read 20 of 20 times" in last
+    assert planting.plan.texts[0].twin in last
+    assert "nats per token" in last
+    assert "nats per token" not in first
+    own = first.split('class="own" points="')[1].split('"')[0].split()
+    assert len(own) == 21
+    assert own[0].startswith("42.0,")
+
+
+def test_text_of_people_and_models_is_escaped(planted: Any) -> None:
+    assert "<b>" not in plant_picture.answers_html("<b>", "<b>x", "y")
+
+
+def test_a_training_is_stopped_and_the_copy_asked(planted: Any) -> None:
+    plantings, _ = planted
+    going = plantings.plant(ROWS, 100)
+    for planting in going:
+        if len(planting.moments) > 2:
+            plantings.stop(planting.name)
+    assert planting.stopped
+    assert not planting.running
+    assert "Stopped after" in plant_picture.answer_html(planting)
+    assert all(plantings.ask(planting.name, "The key"))
+
+
+def test_one_training_at_a_time_and_the_next_after_it(planted: Any) -> None:
+    plantings, _ = planted
+    going = plantings.plant(ROWS, 100)
+    running = next(going)
+    with pytest.raises(BadInput, match="Another planting"):
+        next(plantings.plant(ROWS, 20))
+    with pytest.raises(BadInput, match="still reading"):
+        plantings.ask(running.name, "The key")
+    plantings.stop(running.name)
+    assert list(going)[-1].stopped
+
+
+@pytest.mark.parametrize(
+    ("rows", "says"),
+    [
+        ([("", 1, "early")], "no sentence"),
+        ([("Too short.", 1, "early")], "tokens"),
+        ([(KEY, 21, "early")], "21 times"),
+        ([(KEY, 1, "early"), (KEY, 2, "late")], "the same"),
+    ],
+)
+def test_what_cannot_be_planted_is_said(planted: Any, rows: Any, says: str) -> None:
+    plantings, _ = planted
+    last = list(plantings.plant(rows, 20))[-1]
+    assert says in str(last.error)
+    assert not last.running
+    assert not last.moments
+
+
+def test_asking_without_a_planting(planted: Any) -> None:
+    plantings, planting = planted
+    with pytest.raises(BadInput, match="Nothing was planted"):
+        plantings.ask("", "The key")
+    with pytest.raises(NotFound):
+        plantings.ask("gone", "The key")
+    with pytest.raises(BadInput, match="no text"):
+        plantings.ask(planting.name, "  ")
+
+
+@pytest.fixture(scope="module")
+def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    model = wb.load((trained_facts.module(), trained_facts.tokenizer()))
+    with served(model, tmp_path_factory.mktemp("runs")) as address:
+        yield address
+
+
+@pytest.mark.browser
+def test_sentences_are_planted_scrubbed_and_asked_in_the_browser(
+    browser: Any, address: str
+) -> None:
+    from playwright.sync_api import expect
+
+    page = browser.new_page(viewport={"width": 1440, "height": 1000})
+    page.set_default_timeout(WAIT)
+    page.goto(f"{address}/playground/?plant=1")
+    page.locator("#plant-text-1 textarea").fill("Too short.")
+    page.locator("#plant-run").click()
+    expect(page.locator("#plant-error-box")).to_contain_text("8 to 64 tokens", timeout=WAIT)
+    page.locator("#plant-text-1 textarea").fill(KEY)
+    for number in (2, 3):
+        page.locator(f"#plant-text-{number} textarea").fill("")
+    page.locator("#plant-readings-1 input").fill("20")
+    steps = page.locator("#plant-steps input[type=number]")
+    steps.fill("20")
+    steps.press("Tab")
+    page.locator("#plant-run").click()
+    expect(page.locator("#plant-answer")).to_contain_text("Finished after 20", timeout=WAIT)
+    cards = page.locator("#plant-cards")
+    expect(cards).to_contain_text("What comes out after update 20")
+    slider = page.locator("#plant-step input[type=range]")
+    slider.focus()
+    slider.press("Home")
+    expect(cards).to_contain_text("What comes out after update 0", timeout=WAIT)
+    page.locator("#plant-ask").click()
+    expect(page.locator("#plant-said")).to_contain_text("They differ", timeout=WAIT)
+    page.close()
