@@ -41,6 +41,10 @@ class EvidenceParams(BaseModel, frozen=True, extra="forbid"):
         " docs/reference/facts.md",
     )
 
+    kind_texts: int = Field(
+        12, ge=2, le=20, description="Part `kinds`: texts of each kind, known and generated"
+    )
+
     @model_validator(mode="after")
     def _evidence_can_be_read(self) -> EvidenceParams:
         """Unknown names and unreadable files are said before a model is loaded."""
