@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from html import escape
 
 from analyses.measures.exposure_watch import WatchPlan
-from ui.playground.plant_session import Planting
+from ui.playground.plant_session import WatchedPlanting
 from workbench.wording import counted, percent
 
 RECALL, LOSS = "How much comes out", "How surprising it is"
@@ -22,7 +22,7 @@ _LEFT, _RIGHT, _TOP, _BOTTOM = 42, 6, 10, 44
 _MARKS = _HEIGHT - 34
 
 
-def answer_html(planting: Planting) -> str:
+def answer_html(planting: WatchedPlanting) -> str:
     """What came of it, in plain words; while it goes on, where it is."""
     if planting.running:
         left = "" if planting.left is None else f", about {max(1, round(planting.left))} s left"
@@ -51,13 +51,13 @@ def answer_html(planting: Planting) -> str:
     )
 
 
-def _share_done(planting: Planting) -> float:
+def _share_done(planting: WatchedPlanting) -> float:
     if planting.plan is None or not planting.moments:
         return 0.0
     return planting.moments[-1].step / planting.plan.steps
 
 
-def _came_of(planting: Planting, number: int) -> str:
+def _came_of(planting: WatchedPlanting, number: int) -> str:
     """One sentence on one sentence."""
     assert planting.plan is not None
     plan, moments = planting.plan, planting.moments
@@ -80,7 +80,7 @@ def _came_of(planting: Planting, number: int) -> str:
     return says + (" and still does." if now == 1 else f"; now {percent(now)} of it is left.")
 
 
-def cards_html(planting: Planting, step: int, measure: str) -> str:
+def cards_html(planting: WatchedPlanting, step: int, measure: str) -> str:
     """A card for each sentence, looked at after so many updates."""
     if planting.plan is None or not planting.moments:
         return ""
@@ -91,7 +91,7 @@ def cards_html(planting: Planting, step: int, measure: str) -> str:
     return f'<div class="wb plant-cards">{cards}</div>'
 
 
-def _card(planting: Planting, number: int, step: int, measure: str) -> str:
+def _card(planting: WatchedPlanting, number: int, step: int, measure: str) -> str:
     assert planting.plan is not None
     plan, moment = planting.plan, planting.moments[step]
     text, read_at = plan.texts[number], plan.read_at(number)
@@ -111,7 +111,7 @@ def _card(planting: Planting, number: int, step: int, measure: str) -> str:
     )
 
 
-def first_half(planting: Planting, number: int = 0) -> str:
+def first_half(planting: WatchedPlanting, number: int = 0) -> str:
     """The first half of a sentence, as the model is given it; "" before there is a model."""
     if planting.plan is None or planting.model is None:
         return ""
@@ -120,7 +120,7 @@ def first_half(planting: Planting, number: int = 0) -> str:
     return text.decode(ids[: len(ids) // 2])
 
 
-def _curve(planting: Planting, number: int, step: int, measure: str) -> str:
+def _curve(planting: WatchedPlanting, number: int, step: int, measure: str) -> str:
     assert planting.plan is not None
     plan, moments = planting.plan, planting.moments
     n = len(plan.texts)

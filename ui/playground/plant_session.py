@@ -37,7 +37,7 @@ _ASKED = 24  # tokens of an answer
 
 
 @dataclass
-class Planting:
+class WatchedPlanting:
     """Sentences while they are read, and afterwards.
 
     Attributes:
@@ -73,7 +73,7 @@ class Plantings:
 
     def __init__(self, ref: Any = ORGANISM) -> None:
         self._ref = ref
-        self._held: OrderedDict[str, Planting] = OrderedDict()
+        self._held: OrderedDict[str, WatchedPlanting] = OrderedDict()
         self._turn = threading.Lock()
 
     def _load(self) -> InstrumentedModel:
@@ -85,7 +85,7 @@ class Plantings:
         """The organism as it is, which the trained copies are compared with."""
         return self._load()
 
-    def get(self, name: str) -> Planting:
+    def get(self, name: str) -> WatchedPlanting:
         """A planting that is still held.
 
         Raises:
@@ -111,7 +111,7 @@ class Plantings:
         if name in self._held:
             self._held[name].progress.cancel()
 
-    def plant(self, rows: list[tuple[str, int, When]], steps: int) -> Iterator[Planting]:
+    def plant(self, rows: list[tuple[str, int, When]], steps: int) -> Iterator[WatchedPlanting]:
         """Train by what a person wrote, and yield the planting as it changes; whoever stops asking
         stops the training.
 
@@ -124,7 +124,7 @@ class Plantings:
                 "one at a time",
                 "Wait until it is finished, or stop it.",
             )
-        planting, news = Planting(), queue.SimpleQueue[bool]()
+        planting, news = WatchedPlanting(), queue.SimpleQueue[bool]()
         self._hold(planting)
 
         def heard(update: Update) -> None:
@@ -163,7 +163,7 @@ class Plantings:
         finally:
             planting.progress.cancel()
 
-    def _hold(self, planting: Planting) -> None:
+    def _hold(self, planting: WatchedPlanting) -> None:
         self._held[planting.name] = planting
         while len(self._held) > _HELD:
             self._held.popitem(last=False)

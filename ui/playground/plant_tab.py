@@ -12,7 +12,7 @@ import gradio as gr
 from analyses.measures.exposure_watch import When
 from ui.playground import html_parts, plant_picture
 from ui.playground.plant_picture import EMPTY, LOSS, RECALL
-from ui.playground.plant_session import Planting, Plantings
+from ui.playground.plant_session import WatchedPlanting, Plantings
 from ui.playground.theme import AT_ONCE, PLAIN, QUIET
 from workbench.errors import BadInput, WorkbenchError
 
@@ -172,7 +172,7 @@ def _rows(values: tuple[Any, ...]) -> list[tuple[str, int, When]]:
     return rows
 
 
-def _shown(planting: Planting, measure: str) -> list[Any]:
+def _shown(planting: WatchedPlanting, measure: str) -> list[Any]:
     last = len(planting.moments) - 1
     steps = planting.plan.steps if planting.plan is not None else _STEPS
     return [

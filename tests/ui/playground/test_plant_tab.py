@@ -13,7 +13,7 @@ from tests.helpers import trained_facts
 from tests.helpers.serving import served
 from ui.playground import plant_picture
 from ui.playground.plant_picture import LOSS, RECALL
-from ui.playground.plant_session import Planting, Plantings
+from ui.playground.plant_session import WatchedPlanting, Plantings
 from workbench.errors import BadInput, NotFound
 
 WAIT = 120_000  # milliseconds; generous, since test machines are slow and shared
@@ -22,7 +22,7 @@ ROWS: list[tuple[str, int, When]] = [(KEY, 20, "spread"), ("", 3, "late")]
 
 
 @pytest.fixture(scope="module")
-def planted() -> tuple[Plantings, Planting]:
+def planted() -> tuple[Plantings, WatchedPlanting]:
     plantings = Plantings()
     changes = list(plantings.plant(ROWS, 20))
     assert len(changes) > 2
