@@ -8,7 +8,7 @@ revisions of the hub. Weights are read as safetensors alone.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -49,6 +49,12 @@ class WeightSeries:
     home: Path
     steps: tuple[int, ...]
     folders: tuple[Path, ...] | None
+
+    def only(self, steps: Sequence[int]) -> WeightSeries:
+        """Some of the steps."""
+        chosen = [n for n, step in enumerate(self.steps) if step in set(steps)]
+        folders = None if self.folders is None else tuple(self.folders[n] for n in chosen)
+        return WeightSeries(self.home, tuple(self.steps[n] for n in chosen), folders)
 
     def weights(self, step: int) -> dict[str, Tensor]:
         """Parameters at a step, by the names they have in its file.

@@ -12,6 +12,7 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
+from hooks import metrics
 from workbench.errors import BadInput
 from workbench.lab.training import padded
 
@@ -73,9 +74,43 @@ class FlatLoss:
         loss: Tensor = out.loss
         return loss
 
-    def gradient(self, weights: Float[Tensor, " weights"], rows: Rows) -> Float[Tensor, " weights"]:
-        """Of the loss, by the weights."""
-        return slope(lambda at: self.loss(at, rows), weights)
+    def row_losses(self, weights: Float[Tensor, " weights"], rows: Rows) -> Float[Tensor, " row"]:
+        """Nats per predicted token of each row."""
+        ids, mask, _ = padded(rows, None, weights.device)
+        given = dict(zip(self.names, self._split(weights), strict=True))
+        with sdpa_kernel(SDPBackend.MATH):
+            out = torch.func.functional_call(
+                self.module,
+                given,
+                (),
+                {"input_ids": ids, "attention_mask": mask, "use_cache": False},
+            )
+        found: Tensor = metrics.loss(out.logits, ids, mask)
+        return found
+
+    def row_slopes(
+        self,
+        weights: Float[Tensor, " weights"],
+        rows: Rows,
+        direction: Float[Tensor, " weights"],
+    ) -> Float[Tensor, " row"]:
+        """How fast each row's loss rises as the weights move along a direction: the product of
+        every row's gradient with it, by one forward-mode pass over all rows; no row's gradient is
+        made.
+        """
+        slopes: Tensor = torch.func.jvp(
+            lambda at: self.row_losses(at, rows), (weights.detach(),), (direction,)
+        )[1]
+        return slopes.detach()
+
+    def gradient(
+        self,
+        weights: Float[Tensor, " weights"],
+        rows: Rows,
+        froms: Sequence[int] | None = None,
+    ) -> Float[Tensor, " weights"]:
+        """Of the loss, by the weights. `froms`: see `loss`."""
+        return slope(lambda at: self.loss(at, rows, froms), weights)
 
     def _split(self, weights: Tensor) -> list[Tensor]:
         if weights.shape != (self.size,):

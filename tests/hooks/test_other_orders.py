@@ -128,6 +128,17 @@ def test_a_part_of_a_row_can_count_alone():
     torch.testing.assert_close(part.detach(), nats[3:].mean().detach(), rtol=1e-4, atol=1e-4)
 
 
+def test_slopes_of_rows_are_products_of_their_gradients():
+    module = tiny.tiny_llama(n_layers=2)
+    flat, rows = FlatLoss(module), [[1, 5, 9, 20, 7], [3, 3, 8], [40, 2]]
+    at = flat.weights()
+    direction = torch.randn(at.shape, generator=torch.Generator().manual_seed(0), dtype=at.dtype)
+    losses = torch.stack([flat.loss(at, [row]) for row in rows])
+    torch.testing.assert_close(flat.row_losses(at, rows).detach(), losses.detach())
+    products = torch.stack([flat.gradient(at, [row]) @ direction for row in rows])
+    torch.testing.assert_close(flat.row_slopes(at, rows, direction), products, rtol=1e-4, atol=1e-4)
+
+
 def test_bad_orders_weights_and_numbers_are_refused():
     loss, start = quadratic()
     rule = AdamRule([0.05] * 5)

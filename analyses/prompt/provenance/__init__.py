@@ -14,6 +14,7 @@ verdict.py          which source is named, by verdict_rule.py
 sentences.py        sentences and tokens taken away
 head_groups.py      heads switched off, alone and together
 active_features.py  features that are active at the end, taken out
+training_influence.py  texts of the training that pull toward the answer
 end_reading.py      what comes after a prompt that was read, with changes at its end
 question_alone.py   the question without its context
 live_prompt.py      a finished run's prompt, asked again with changes

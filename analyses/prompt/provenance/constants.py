@@ -26,3 +26,10 @@ GUESSED, DRAWN = "guessed", "drawn"
 """Why a feature is taken out: its gradient says that it pushes the answer, or by lot."""
 TRIED_FEATURES = RANDOM_FEATURES = 8
 """Features of an autoencoder that are taken out one by one, and as many by lot."""
+
+KEPT_STEPS, NEVER_READ = 3, 230
+"""Steps of a training whose gradients are added up, and texts never read that stand beside those
+that were.
+"""
+STANDS_OUT = 2.0
+"""Times the strongest text that was never read, from which on a text is named."""

@@ -17,6 +17,7 @@ from analyses.prompt.provenance.constants import (
 )
 from analyses.prompt.provenance.prompt_parts import PromptParts, take_apart
 from analyses.prompt.provenance.subject import candidates
+from analyses.prompt.provenance.training_influence import compared, steps_of, training_of
 from hooks.hidden_keys import unavailable_reason
 from workbench.cost import Cost
 
@@ -30,6 +31,7 @@ _ANSWER = 3  # tokens of the model's own answer: its first clause
 _CHARACTERS = 4  # of a token
 _NOISES = 3  # draws of noise
 _UNEMBEDDING = 0.3  # of a token's work, about
+_FORWARD_MODE = 4
 _CUT = 3  # sentences that are cut out
 _MORE = 4  # tokens said beyond an answer
 
@@ -83,6 +85,14 @@ def cost(model: InstrumentedModel, params: Params) -> dict[str, Cost]:
             n_features * (n + taken * answer),
             passes=n_features * (2 + taken),
             backward=n_features * n,
+        )
+    trained = training_of(model)
+    if not isinstance(trained, str):
+        read, steps = compared(trained[1], params.seed), len(steps_of(trained[0]))
+        tokens = steps * sum(len(entry.ids) for entry in read)
+        # Forward mode carries a second number beside each, and the plain attention is slower.
+        found["training"] = Cost(
+            _FORWARD_MODE * tokens, passes=steps * len(read) / 32, backward=steps * (n + answer)
         )
     found["recited"] = Cost(n + answer, passes=2, seconds=1.0)
     return found

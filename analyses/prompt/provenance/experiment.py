@@ -19,6 +19,7 @@ from analyses.prompt.provenance import (
     sentences,
     states,
     subject,
+    training_influence,
     verdict,
 )
 from analyses.prompt.provenance.answer import answer_tokens
@@ -106,6 +107,11 @@ def run(model: InstrumentedModel, params: Params, progress: Progress) -> Result:
             model, asked, answer, params.seed, left["features"]
         )
         findings.add_features(result)
+    if "training" in parts:
+        result.tables["training"] = training_influence.influence_table(
+            model, asked, answer, params.seed, left["training"]
+        )
+        findings.add_training(result)
     if "closed-book" in parts:
         result.tables["closed_book"] = question_alone.closed_book_table(
             model, asked, answer, left["closed-book"]

@@ -14,13 +14,14 @@ from analyses.prompt.provenance.constants import (
     PROMPT,
     RANDOM,
     SLOTS,
+    STANDS_OUT,
     STATE,
     UNTOLD,
     WEIGHTS,
 )
 from analyses.prompt.provenance.verdict import Effect, verdict
 from workbench.result import Finding, Result
-from workbench.wording import percent, quoted
+from workbench.wording import counted, percent, quoted
 
 if TYPE_CHECKING:
     from analyses.prompt.provenance.design import Cells
@@ -244,6 +245,40 @@ def add_features(result: Result) -> None:
         f" log-probability changes by {best['effect']:+.1f} nats{beside}."
         + missed * bool(len(drawn) and drawn.min() < best["effect"]),
         unit="nats",
+    ))  # fmt: skip
+
+
+def add_training(result: Result) -> None:
+    """The text that pulls most toward the answer, beside those that were never read."""
+    table = result.tables["training"]
+    read, never = table[table["repeats"] > 0], table[table["repeats"] == 0]
+    best, begins = read.iloc[0], " ".join(str(read.iloc[0]["words"]).split()[:8])
+    named = f"{best['text']} (“{begins} …”, read {counted(int(best['repeats']), 'time')})"
+    if not len(never):
+        result.add(Finding(
+            "taught", float(best["pull"]),
+            f"Of what it read in training, {named} pulls most toward this answer. All texts of the"
+            " ledger were read, so there is nothing to compare it with.",
+        ))  # fmt: skip
+        return
+    highest = float(never["pull"].max())
+    times = float(best["pull"]) / highest if highest > 0 else float("inf")
+    beside = f"the strongest of {len(never)} texts that it never read"
+    if best["pull"] > 0 and times > STANDS_OUT:
+        how = f"{times:.1f} times as much as {beside}" if highest > 0 else f"{beside} does not"
+        says = f"Of what it read in training, {named} pulls most toward this answer: {how}."
+    else:
+        says = (
+            f"No text of its training stands out: {named} pulls most, but not {STANDS_OUT:g} times"
+            f" as much as {beside}."
+        )
+    result.add(Finding("taught", float(best["pull"]), says))
+    above = int((read["pull"] > highest).sum())
+    result.add(Finding(
+        "above_never", above,
+        f"{above} of {len(read)} texts that it read pull more than any that it never read; by"
+        f" chance it would be about {len(read) / (len(never) + 1):.0f}.",
+        unit="texts",
     ))  # fmt: skip
 
 

@@ -19,6 +19,7 @@ Name = Literal[
     "trace",
     "samples",
     "features",
+    "training",
 ]
 
 
@@ -34,6 +35,14 @@ def no_autoencoder(model: InstrumentedModel) -> str | None:
     from analyses.prompt.provenance.active_features import autoencoders_of
 
     return None if autoencoders_of(model) else "no autoencoder ships for its weights"
+
+
+def no_training(model: InstrumentedModel) -> str | None:
+    """Why nothing can be said of what its training taught it, or None."""
+    from analyses.prompt.provenance.training_influence import training_of
+
+    found = training_of(model)
+    return found if isinstance(found, str) else None
 
 
 PARTS = [
@@ -98,6 +107,14 @@ PARTS = [
         " what it loses without them.",
         unavailable_reason=no_autoencoder,
         views=["Features"],
+    ),
+    Part(
+        "training",
+        "Read in training",
+        "Which texts of its training pushed the model toward this answer, beside texts that it"
+        " never read.",
+        unavailable_reason=no_training,
+        views=["Training"],
     ),
 ]
 DEFAULT: list[Name] = ["split", "sentences", "tokens", "heads", "closed-book", "recited"]

@@ -49,6 +49,13 @@ FEATURES = (
     " gradient says to push the answer most are taken out there, one by one, beside as many drawn"
     " by lot; what no feature says stays as it is."
 )
+TRAINING = (
+    "A step of training on a text moves the weights. Its pull is how much likelier, to first order,"
+    " a small step makes the answer: the product of the gradients of both losses, summed over kept"
+    " steps of the training (TracIn, Pruthi et al. 2020). Texts of the same kinds that the model"
+    " never read get a pull as well, since like texts pull alike: only what is far above them was"
+    " learned there. The optimizer is left out, so pulls are compared, not added up."
+)
 CLOSED = "The question is asked alone, in several wordings, with greedy decoding."
 
 SCHEMA = Schema(
@@ -140,6 +147,16 @@ SCHEMA = Schema(
             C("why", "Why it was taken out: `guessed` to push the answer most, or `drawn` by lot."),
             C("promotes", "Tokens whose logits its direction raises most."),
         ]),
+        TableSchema("training", "Texts of the training, the strongest pull first.", [
+            C("text", "Its name in the ledger of the training."),
+            C("kind", "What kind of text it is."),
+            C("repeats", "How often it was read; 0 for texts that never were.", title="read"),
+            C("timing", "When it was read."),
+            C("pull", "Product of the gradients of the answer's and the text's losses, mean over"
+              " kept steps. Above 0: a step on the text makes the answer likelier.",
+              "nats² per weight²"),
+            C("words", "The text.", title="words"),
+        ]),
         TableSchema("surprise", "How surprising each token of the answer is.", [
             C("place", "Place of the token in the answer, from 0."),
             C("token", "The token as text."),
@@ -213,6 +230,8 @@ SCHEMA = Schema(
         F("found_heads_*", "Heads that another run found, off"),
         F("feature", "The feature that counts most"),
         F("again", "Features active in the context and again at the end"),
+        F("taught", "The text of its training that pulls most"),
+        F("above_never", "Texts read that pull more than every text never read"),
         F("closed_book", "Wordings in which the weights alone say the answer"),
     ],
 )  # fmt: skip

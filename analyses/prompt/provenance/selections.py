@@ -28,6 +28,8 @@ _WORDS = {
 }
 MEASURED, BY_CHANCE = "effect on the answer", "largest by chance"
 _SHOWN = 16  # features
+_PULLING = 12  # texts
+WAS_READ, NEVER = "read in training", "never read"
 PUSHED, BY_LOT = "pushes the answer, as the gradient guesses", "drawn by lot"
 _ROLES = {PROMPT: "context", WEIGHTS: "memory"}
 _OFF = {PROMPT: "look at the context", WEIGHTS: "look at the subject"}
@@ -192,6 +194,19 @@ def taken_out(run: Result) -> pd.DataFrame:
     what = table["why"].map({GUESSED: PUSHED, DRAWN: BY_LOT})
     lost = -table["effect"].to_numpy()
     frame = pd.DataFrame({"feature": names, "what": what.to_numpy(), "mean": lost})
+    return frame.assign(low=float("nan"), high=float("nan"))
+
+
+def pulls(run: Result) -> pd.DataFrame:
+    """The texts that pull most, of those that were read and of those that never were."""
+    import pandas as pd
+
+    table = run.tables["training"]
+    read, never = table[table["repeats"] > 0], table[table["repeats"] == 0]
+    some = pd.concat([read.head(_PULLING), never.head(_PULLING // 3)])
+    some = some.sort_values("pull", ascending=False)
+    what = [WAS_READ if repeats else NEVER for repeats in some["repeats"]]
+    frame = pd.DataFrame({"text": some["text"].to_numpy(), "what": what, "mean": some["pull"]})
     return frame.assign(low=float("nan"), high=float("nan"))
 
 

@@ -21,6 +21,7 @@ _HIDDEN = {
 }
 _OFF = {"these heads": colour.FUNCTION, "as many random ones": colour.OTHER}
 _TAKEN = {sel.PUSHED: colour.FUNCTION, sel.BY_LOT: colour.OTHER}
+_READ = {sel.WAS_READ: colour.MEMORY, sel.NEVER: colour.OTHER}
 _SURPRISES = {
     "nats": ("the model", colour.BLUE_STROKE),
     "unigram": ("counts of tokens", colour.OTHER),
@@ -143,6 +144,13 @@ VIEWS = [
                 unit="nats that the answer loses",
                 title="Features taken out at the end: the 16 that count most"),
         v.table("features", "All features that are active there", order=["effect"]),
+    ]),
+    v.View("Training", needs="training", parts=[
+        v.finding("taught", "above_never"),
+        v.says(schema.TRAINING),
+        v.chart("intervals", sel.pulls, "text", "what", hues=_READ, unit="pull",
+                title="The texts that pull most toward the answer"),
+        v.table("training", "All texts", order=["-pull"]),
     ]),
     v.View("Closed-book", needs="closed_book", parts=[
         v.finding("closed_book"),

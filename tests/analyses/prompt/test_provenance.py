@@ -203,7 +203,7 @@ def test_other_families_get_what_they_can(family):
 def test_defaults_and_cost(tiny):
     params = Params(prompt="The dog is old. Who is old?")
     costs = provenance.cost(tiny, params)
-    assert set(costs) == {part.name for part in PARTS} - {"samples", "features"}
+    assert set(costs) == {part.name for part in PARTS} - {"samples", "features", "training"}
     assert all(math.isfinite(cost.forward) and cost.forward > 0 for cost in costs.values())
 
 
@@ -265,7 +265,8 @@ def test_the_question_alone_is_traced(planted):
 def test_every_view_is_drawn(tiny, tmp_path, monkeypatch):
     pytest.importorskip("pydivsufsort")
     monkeypatch.setenv("WORKBENCH_CACHE", str(tmp_path / "cache"))
-    every = [part.name for part in PARTS if part.name != "features"]  # no autoencoder is at hand
+    # No autoencoder and no steps of a training are at hand.
+    every = [part.name for part in PARTS if part.name not in {"features", "training"}]
     prompt = "The dog is old. The cat is new. Where is Ann? Ann is"
     texts = tmp_path / "texts.jsonl"
     said = tiny.generate("The dog", max_new_tokens=12)
@@ -278,7 +279,8 @@ def test_every_view_is_drawn(tiny, tmp_path, monkeypatch):
     result.save(tmp_path / "run")
     drawn = bound(provenance.VIEWS, Result.open(tmp_path / "run"), provenance.SCHEMA)
     assert list(drawn) == [view.title for view in provenance.VIEWS]
-    drawn.pop("Features")
+    for title in ("Features", "Training"):
+        drawn.pop(title)
     for title, view in drawn.items():
         still = " ".join(map(str, view.still()))
         assert "was not measured" not in still, title
