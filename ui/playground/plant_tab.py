@@ -12,7 +12,7 @@ import gradio as gr
 from analyses.measures.exposure_watch import When
 from ui.playground import html_parts, plant_picture
 from ui.playground.plant_picture import EMPTY, LOSS, RECALL
-from ui.playground.plant_session import WatchedPlanting, Plantings
+from ui.playground.plant_session import Plantings, WatchedPlanting
 from ui.playground.theme import AT_ONCE, PLAIN, QUIET
 from workbench.errors import BadInput, WorkbenchError
 

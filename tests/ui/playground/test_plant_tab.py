@@ -13,7 +13,7 @@ from tests.helpers import trained_facts
 from tests.helpers.serving import served
 from ui.playground import plant_picture
 from ui.playground.plant_picture import LOSS, RECALL
-from ui.playground.plant_session import WatchedPlanting, Plantings
+from ui.playground.plant_session import Plantings, WatchedPlanting
 from workbench.errors import BadInput, NotFound
 
 WAIT = 120_000  # milliseconds; generous, since test machines are slow and shared
