@@ -34,6 +34,12 @@ class MemoryAdapter:
         restore: puts slots back as they were; memories that are written have it, or nothing can be
             frozen.
         stand_in: a part of every model (neurons), which is a memory only as one may read it.
+        called: the last part of the module's name in the model, of classes that serve for other
+            things too; empty is any.
+        is_read: whether a call reads; None is every one. A memory that learns while it reads calls
+            itself to learn, and that is left as it is.
+        around: what is on while calls are watched, of memories whose reads neither the call nor
+            submodules show.
     """
 
     name: str
@@ -47,9 +53,14 @@ class MemoryAdapter:
     zeroed: Callable[[nn.Module, Int[Tensor, " slot"]], AbstractContextManager[None]] | None = None
     restore: Callable[[nn.Module, MemorySlots], None] | None = None
     stand_in: bool = False
+    called: str = ""
+    is_read: Callable[[MemoryCall], bool] | None = None
+    around: Callable[[nn.Module], AbstractContextManager[None]] | None = None
 
-    def knows(self, module: nn.Module) -> bool:
-        """Whether this module is of its kind."""
+    def knows(self, module: nn.Module, name: str = "") -> bool:
+        """Whether this module is of its kind; `name` is its own in the model."""
+        if self.called and name.rpartition(".")[2] != self.called:
+            return False
         if isinstance(self.applies, type):
             return isinstance(module, self.applies)
         return self.applies(module)

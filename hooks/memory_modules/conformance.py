@@ -296,7 +296,7 @@ def _read_off(run: _Run) -> str | None:
 
 def _is_pure(run: _Run) -> str | None:
     call, slots, reads = run.record()
-    if run.adapter.is_written:
+    if run.adapter.is_written or run.adapter.is_read is not None:
         raise _Open("the slots change while text is read")
     again = run.adapter.reads(call)
     held = run.adapter.slots(run.place.module)
@@ -323,10 +323,10 @@ def _stays_frozen(run: _Run) -> str | None:
     if not run.adapter.is_written:
         raise _Open("the memory is not written while text is read")
     run.reset()
-    before = run.place.slots()
-    with writes_skipped(run.place):
+    # A new text may begin with other slots than the last one left: that is no write.
+    with writes_skipped(run.place), recorded([run.place]) as log:
         run._call(None)
-    left = run.adapter.writes(before, run.place.slots())
+    left = run.adapter.writes(log[0].slots, run.place.slots())
     run.reset()
     return None if not left else f"frozen, {len(left)} slots were written all the same."
 

@@ -73,6 +73,8 @@ def watched(place: MemoryPlace, answer: Answer) -> Iterator[None]:
 
     def end(_: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], out: Any) -> Any:
         call = MemoryCall(module, args, kwargs, out, dict(inside), before[0])
+        if adapter.is_read is not None and not adapter.is_read(call):
+            return None
         new = answer(call)
         if new is None or isinstance(out, Tensor):
             return new
@@ -85,6 +87,8 @@ def watched(place: MemoryPlace, answer: Answer) -> Iterator[None]:
         return hook
 
     with ExitStack() as stack:
+        if adapter.around is not None:
+            stack.enter_context(adapter.around(module))
         for name in adapter.inside:
             hook = submodule(module, name).register_forward_hook(part(name))
             stack.callback(hook.remove)

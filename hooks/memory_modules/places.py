@@ -12,9 +12,14 @@ from torch import nn
 from hooks.memory_modules.adapter import MemoryAdapter
 from hooks.memory_modules.experts import EXPERTS
 from hooks.memory_modules.feed_forward import feed_forward
+from hooks.memory_modules.fetched_experts import EXPERT_RETRIEVAL
+from hooks.memory_modules.gated_slots import GATED_SLOTS
 from hooks.memory_modules.lora import LORA
+from hooks.memory_modules.mixture_of_memories import MIXTURE_OF_MEMORIES
 from hooks.memory_modules.nearest_tokens import NEAREST_TOKENS
+from hooks.memory_modules.packages import PEER_PACKAGE, PKM_PACKAGE, TITANS_PACKAGE
 from hooks.memory_modules.product_keys import PRODUCT_KEYS
+from hooks.memory_modules.token_tables import TOKEN_TABLE
 from hooks.memory_modules.vocabulary import MemorySlots
 from workbench.errors import BadInput, Unfit
 
@@ -22,7 +27,10 @@ if TYPE_CHECKING:
     from hooks.model import InstrumentedModel
 
 GROUP = "workbench.memory_adapters"
-OURS = (PRODUCT_KEYS, NEAREST_TOKENS, EXPERTS, LORA)
+OURS = (
+    PRODUCT_KEYS, EXPERT_RETRIEVAL, NEAREST_TOKENS, GATED_SLOTS, MIXTURE_OF_MEMORIES, EXPERTS, LORA,
+    TOKEN_TABLE, PEER_PACKAGE, PKM_PACKAGE, TITANS_PACKAGE,
+)  # fmt: skip
 
 
 @dataclass(frozen=True, eq=False)
@@ -83,7 +91,7 @@ def memory_places(
     found: list[MemoryPlace] = []
     taken: set[int] = set()
     for layer, inside, module in _modules(model):
-        adapter = next((each for each in known if each.knows(module)), None)
+        adapter = next((each for each in known if each.knows(module, inside)), None)
         if adapter is None or id(module) in taken:
             continue
         taken.add(id(module))

@@ -1,4 +1,4 @@
-"""Product-key memory: our own, and that of the package `product-key-memory`."""
+"""Product-key memory, our own; that of the package `product-key-memory` is in packages.py."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 
 import torch
+from jaxtyping import Float
 from torch import Tensor, nn
 
 from hooks.memory_modules.adapter import MemoryAdapter
@@ -15,13 +16,16 @@ from workbench.memory_lm.product_keys import ProductKeyMemory
 
 def _slots(module: nn.Module) -> MemorySlots:
     assert isinstance(module, ProductKeyMemory)
-    first, second = module.keys[:, 0], module.keys[:, 1]
-    side = module.side
-    # Slot i × side + j has the i-th first half and the j-th second one.
-    key = torch.cat(
-        [first.repeat_interleave(side, 1), second.repeat(1, side, 1)], -1
-    )  # (head, slot, d_key)
-    return MemorySlots(side**2, key.detach(), module.values.weight.detach(), "learned")
+    key = paired_keys(module.keys[:, 0], module.keys[:, 1])
+    return MemorySlots(module.side**2, key.detach(), module.values.weight.detach(), "learned")
+
+
+def paired_keys(
+    first: Float[Tensor, "head n d_half"], second: Float[Tensor, "head n d_half"]
+) -> Float[Tensor, "head slot d_key"]:
+    """Slot i × n + j has the i-th first half and the j-th second one."""
+    side = first.shape[1]
+    return torch.cat([first.repeat_interleave(side, 1), second.repeat(1, side, 1)], -1)
 
 
 def _reads(call: MemoryCall) -> MemoryReads:

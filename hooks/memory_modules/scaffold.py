@@ -74,6 +74,25 @@ def scaffold(kind: type[nn.Module], module: nn.Module | None = None) -> str:
     )
 
 
+_PACKAGES = {
+    "memoria": "memoria-pytorch",
+    "titans_pytorch": "titans-pytorch",
+    "PEER_pytorch": "PEER-pytorch",
+    "product_key_memory": "product-key-memory",
+}
+"""Packages with memories that we know, and the distributions that bring them."""
+
+
+def _what_to_do(package: str, missing: str | None) -> str:
+    """Of a class that cannot be imported: install what is missing, or correct what was typed."""
+    root = (missing or "").partition(".")[0]
+    if root in _PACKAGES:
+        return f"pip install {_PACKAGES[root]}"
+    if missing and missing != package:
+        return f"pip install {root.replace('_', '-')}"
+    return "Correct the path."
+
+
 def class_at(path: str) -> type[nn.Module]:
     """A module class by its path, `package.module:Class` (or with a dot).
 
@@ -88,9 +107,7 @@ def class_at(path: str) -> type[nn.Module]:
         raise BadInput(
             f"{path} cannot be imported: {error}.",
             "package.module:Class of an installed package",
-            f"pip install {missing.partition('.')[0].replace('_', '-')}"
-            if missing and missing != package
-            else "Correct the path.",
+            _what_to_do(package, missing),
         ) from error
     if not (isinstance(found, type) and issubclass(found, nn.Module)):
         raise BadInput(

@@ -142,9 +142,12 @@ def writes_skipped(
     def undo(call: MemoryCall) -> None:
         assert call.before is not None
         after = adapter.slots(place.module)
-        wrong = [write for write in adapter.writes(call.before, after) if which(write)]
+        writes = adapter.writes(call.before, after)
+        wrong = [write for write in writes if which(write)]
         if wrong:
-            restore(place.module, _with_old(call.before, after, wrong))
+            every = len(wrong) == len(writes)
+            old = call.before if every else _with_old(call.before, after, wrong)
+            restore(place.module, old)
             skipped.extend(wrong)
 
     with watched(place, undo):
@@ -154,17 +157,18 @@ def writes_skipped(
 def _with_old(
     before: MemorySlots, after: MemorySlots, writes: Sequence[MemoryWrite]
 ) -> MemorySlots:
-    """`after`, but for the slots that these writes changed."""
+    """`after`, but for the slots that these writes changed.
+
+    Raises:
+        BadInput: slots move or are dropped, so that the others have no old place.
+    """
     changed = {write.slot for write in writes}
     if after.count != before.count or after.ids is not None:
-        kept = [slot for slot in range(after.count) if slot not in changed]
-        if kept and len(kept) < after.count and after.ids is not None:
-            raise BadInput(
-                "Of a memory whose slots move, single writes cannot be taken back.",
-                "all writes of a call, or none",
-                "Freeze it: skip every write.",
-            )
-        return before
+        raise BadInput(
+            "Of a memory whose slots move, single writes cannot be taken back.",
+            "all writes of a call, or none",
+            "Freeze it: skip every write.",
+        )
     rows = torch.tensor(sorted(changed))
 
     def mixed(new: Tensor | None, old: Tensor | None) -> Tensor | None:

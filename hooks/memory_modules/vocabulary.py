@@ -27,6 +27,7 @@ class MemorySlots:
         born: when it was written, in calls of the module, (slot,).
         uses: how often it was read, (slot,).
         source: the text it was written from.
+        kept: of memories that are more than keys and values, what puts them back as a whole.
     """
 
     count: int
@@ -37,6 +38,7 @@ class MemorySlots:
     born: Int[Tensor, " slot"] | None = None
     uses: Int[Tensor, " slot"] | None = None
     source: Sequence[str] | None = None
+    kept: Any = None
 
 
 @dataclass(frozen=True)

@@ -22,7 +22,8 @@ def compare(before: MemorySlots, after: MemorySlots) -> list[MemoryWrite]:
     Raises:
         BadInput: slots moved, and no ids say where to.
     """
-    old, new = _contents(before), _contents(after)
+    rows = max(_rows(before), _rows(after))
+    old, new = _contents(before, rows), _contents(after, rows)
     if old is None or new is None:
         return []
     if before.ids is not None and after.ids is not None:
@@ -37,11 +38,23 @@ def compare(before: MemorySlots, after: MemorySlots) -> list[MemoryWrite]:
     return writes + [MemoryWrite(slot, "drop", 1.0) for slot in range(shared, len(old))]
 
 
-def _contents(slots: MemorySlots) -> Tensor | None:
-    """(slot, numbers): key and value of each, of all heads of a single row."""
+def _rows(slots: MemorySlots) -> int:
+    """Of the batch; 1 where all rows share the slots."""
+    return max(
+        (len(part) for part in (slots.key, slots.value) if part is not None and part.dim() == 4),
+        default=1,
+    )
+
+
+def _contents(slots: MemorySlots, rows: int) -> Tensor | None:
+    """(slot, numbers): key and value of each, of all heads of all rows. What one row held before a
+    batch was read, each of its rows did.
+    """
     parts = []
     for part in (slots.key, slots.value):
         if part is not None:
+            if part.dim() == 4 and len(part) == 1:
+                part = part.expand(rows, -1, -1, -1)
             moved = part.detach().movedim(-2, 0).float()
             parts.append(moved.flatten(1))
     return torch.cat(parts, -1) if parts else None

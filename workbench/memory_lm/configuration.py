@@ -6,16 +6,17 @@ from typing import Any
 
 from transformers import LlamaConfig
 
-PRODUCT_KEYS, WIDE_MLP = "product_keys", "wide_mlp"
-"""What can stand in a memory layer: a product-key memory, or an MLP of as many parameters."""
+PRODUCT_KEYS, WIDE_MLP, EXPERT_RETRIEVAL = KINDS = ("product_keys", "wide_mlp", "expert_retrieval")
+"""What can stand in a memory layer: a product-key memory, an MLP of as many parameters, or experts
+of one neuron that are fetched by product keys.
+"""
 
 
 class MemoryLMConfig(LlamaConfig):
     """Llama with memories.
 
     Args:
-        memory: what stands in the memory layers, in place of their MLP: `PRODUCT_KEYS` or
-            `WIDE_MLP`.
+        memory: what stands in the memory layers, in place of their MLP, one of `KINDS`.
         memory_layers: numbers of those layers.
         memory_side: keys in each half, so that there are its square of slots.
         memory_heads: queries at each token.
@@ -38,8 +39,8 @@ class MemoryLMConfig(LlamaConfig):
         memory_mlp: int = 2048,
         **more: Any,
     ) -> None:
-        if memory not in (PRODUCT_KEYS, WIDE_MLP):
-            raise ValueError(f"memory must be {PRODUCT_KEYS!r} or {WIDE_MLP!r}, not {memory!r}")
+        if memory not in KINDS:
+            raise ValueError(f"memory must be one of {', '.join(KINDS)}, not {memory!r}")
         self.memory = memory
         self.memory_layers = [1] if memory_layers is None else memory_layers
         self.memory_side = memory_side

@@ -6,7 +6,8 @@ from torch import nn
 from transformers import LlamaForCausalLM
 from transformers.models.llama.modeling_llama import LlamaMLP
 
-from workbench.memory_lm.configuration import PRODUCT_KEYS, MemoryLMConfig
+from workbench.memory_lm.configuration import EXPERT_RETRIEVAL, PRODUCT_KEYS, MemoryLMConfig
+from workbench.memory_lm.expert_retrieval import ExpertRetrieval
 from workbench.memory_lm.product_keys import ProductKeyMemory
 
 
@@ -22,12 +23,14 @@ class MemoryLMForCausalLM(LlamaForCausalLM):
         self.post_init()
         # The decoder inside initializes its own layers, and does not know of memories.
         for module in self.modules():
-            if isinstance(module, ProductKeyMemory):
+            if isinstance(module, ProductKeyMemory | ExpertRetrieval):
                 module.start()
 
 
 def _memory(config: MemoryLMConfig) -> nn.Module:
     if config.memory == PRODUCT_KEYS:
         return ProductKeyMemory(config)
+    if config.memory == EXPERT_RETRIEVAL:
+        return ExpertRetrieval(config)
     wide = MemoryLMConfig(**{**config.to_dict(), "intermediate_size": config.memory_mlp})
     return LlamaMLP(wide)

@@ -58,10 +58,20 @@ class ProductKeyMemory(nn.Module):
         """The slots that each token reads; x is (batch, pos, d_model)."""
         query: Tensor = self.query(x).unflatten(-1, (self.heads, 2 * self.d_half))
         query = self.query_norm(query).unflatten(-1, (2, self.d_half))
-        halves = torch.einsum("bphsd,hsnd->bphsn", query, self.keys)
-        best, places = halves.topk(self.reads, -1)
-        sums = best[..., 0, :, None] + best[..., 1, None, :]
-        slots = places[..., 0, :, None] * self.side + places[..., 1, None, :]
-        score, which = sums.flatten(-2).topk(self.reads, -1)
-        index = slots.flatten(-2).gather(-1, which)
+        index, score = best_of_pairs(query, self.keys, self.reads)
         return ProductKeyReads(query, index, score, score.softmax(-1))
+
+
+def best_of_pairs(query: Tensor, keys: Tensor, k: int) -> tuple[Tensor, Tensor]:
+    """(numbers, scores) of the k best of n² slots, each (batch, pos, head, k), the best first.
+
+    Args:
+        query: (batch, pos, head, half, d_half).
+        keys: (head, half, n, d_half); slot i × n + j has the i-th first half, the j-th second one.
+    """
+    halves = torch.einsum("bphsd,hsnd->bphsn", query, keys)
+    best, places = halves.topk(k, -1)
+    sums = best[..., 0, :, None] + best[..., 1, None, :]
+    slots = places[..., 0, :, None] * keys.shape[2] + places[..., 1, None, :]
+    score, which = sums.flatten(-2).topk(k, -1)
+    return slots.flatten(-2).gather(-1, which), score

@@ -33,6 +33,20 @@ class GatedNorm(nn.Module):
         return functional.rms_norm(x, shape[-1:], self.weight, self.eps) * functional.silu(gate)
 
 
+class MemoryMixing(nn.Module):
+    """The sum of weight × what a memory gives: a module of its own, so that it can be looked at."""
+
+    def __init__(self, memories: int) -> None:
+        super().__init__()
+        self.memories = memories
+
+    def forward(self, weights: Tensor, read: Tensor) -> Tensor:
+        """(batch, pos, memory) and (batch, pos, memory, head, d_value) to (batch, pos, head,
+        d_value).
+        """
+        return (weights[..., None, None] * read).sum(2)
+
+
 class MemoryMixer(nn.Module):
     """The memories of one layer.
 
@@ -65,6 +79,7 @@ class MemoryMixer(nn.Module):
         elif self.rule != "additive":
             raise ValueError(f"rule must be gated_delta or additive, not {self.rule!r}")
         self.router = make_router(config, layer)
+        self.mixing = MemoryMixing(self.all_memories)
         self.norm = GatedNorm(self.d_value, config.rms_norm_eps)
         self.out_proj = nn.Linear(self.heads * self.d_value, config.hidden_size, bias=False)
 
@@ -92,7 +107,7 @@ class MemoryMixer(nn.Module):
             cache.update_recurrent_state(state, self.layer)
         batch, n, _ = hidden_states.shape
         read = read.view(batch, n, self.all_memories, self.heads, self.d_value)
-        mixed = (weights[..., None, None] * read).sum(2)
+        mixed = self.mixing(weights, read)
         gate = self.in_proj_gate(hidden_states).view_as(mixed)
         out: Tensor = self.out_proj(self.norm(mixed, gate).flatten(2))
         return out

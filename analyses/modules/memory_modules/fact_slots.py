@@ -85,12 +85,16 @@ def sizes(slots: MemorySlots, reads: MemoryReads) -> torch.Tensor:
         lengths: torch.Tensor = reads.value.norm(dim=-1)
         return weight * lengths
     assert slots.value is not None
-    length: torch.Tensor = slots.value.norm(dim=-1)  # (slot) with heads and rows in front
-    length = length[(None,) * (3 - length.dim())][:, None]  # row, 1, head, slot
+    table = slots.value[(None,) * (4 - slots.value.dim())]  # row, head, slot, d_value
     if reads.index is None:
-        return weight * length.to(weight)
-    length = length.expand(*reads.index.shape[:3], -1)
-    return weight * length.gather(-1, reads.index).to(weight)
+        every: torch.Tensor = weight * table.norm(dim=-1)[:, None].to(weight)
+        return every
+    # Of a large table only what is read is measured.
+    read, place = reads.index.unique(return_inverse=True)
+    length = table[:, :, read.to(table.device)].norm(dim=-1)[:, None]
+    length = length.expand(*reads.index.shape[:3], -1).to(weight)
+    sized: torch.Tensor = weight * length.gather(-1, place)
+    return sized
 
 
 def read_sizes(

@@ -119,8 +119,8 @@ def test_a_mapping_of_names_conforms_and_its_mistakes_are_said() -> None:
     assert not conformance_of_module(by_names(TopSlots, names), TopSlots(), X).failed
     with pytest.raises(BadInput, match="no name 'value'"):
         by_names(TopSlots, {"value": "values"})
-    with pytest.raises(BadInput, match="lacks index"):
-        by_names(TopSlots, {"values": "values", "weight": "last_weight"})
+    with pytest.raises(BadInput, match="lacks values"):
+        by_names(TopSlots, {"index": "last_index", "weight": "last_weight"})
     for wrong, says in (
         ({"values": "nowhere"}, "has nothing at 'nowhere'"),
         ({"weight": "values"}, r"of shape \(6, 8\)"),
