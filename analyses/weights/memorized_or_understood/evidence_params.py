@@ -45,16 +45,32 @@ class EvidenceParams(BaseModel, frozen=True, extra="forbid"):
         12, ge=2, le=20, description="Part `kinds`: texts of each kind, known and generated"
     )
 
+    popularity_relations: str = Field(
+        "capital, language, currency, us-city-state",
+        max_length=400,
+        description="Part `popularity`: built-in sets of facts, with commas between them",
+    )
+    popularity_facts: int = Field(
+        30, ge=6, le=1000, description="Part `popularity`: facts of each relation"
+    )
+    retrieval_quality: float = Field(
+        0.7,
+        ge=0,
+        le=1,
+        description="Part `popularity`: share of texts that are looked up which hold the answer",
+    )
+
     @model_validator(mode="after")
     def _evidence_can_be_read(self) -> EvidenceParams:
         """Unknown names and unreadable files are said before a model is loaded."""
-        names = [name.strip() for name in self.premise_relations.split(",") if name.strip()]
-        if not names:
-            raise BadInput(
-                "No relation is named.", f"some of {', '.join(facts.relations())}", "Name one."
-            )
-        for name in names:
-            facts.relation(name)
+        for asked in (self.premise_relations, self.popularity_relations):
+            names = [name.strip() for name in asked.split(",") if name.strip()]
+            if not names:
+                raise BadInput(
+                    "No relation is named.", f"some of {', '.join(facts.relations())}", "Name one."
+                )
+            for name in names:
+                facts.relation(name)
         if self.table is not None:
             evidence_tables.from_file(self.table)
         return self
