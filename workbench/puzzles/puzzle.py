@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 from itertools import permutations, product
@@ -105,7 +105,8 @@ def same_up_to_names(one: Puzzle, other: Puzzle) -> bool:
 def draw(
     people: int, count: int, seed: int, used: Collection[tuple[Statement, ...]] = ()
 ) -> list[Puzzle]:
-    """Puzzles with one solution each, no two the same up to names.
+    """Puzzles with one solution each, no two the same up to names, all solutions as often as can
+    be: one answer to all of them solves no more than guessing does.
 
     Args:
         used: keys of puzzles that must not be among them.
@@ -121,18 +122,21 @@ def draw(
         )
     lot, taken, in_vain = random.Random(f"{seed} {people}"), set(used), 0
     found: list[Puzzle] = []
+    most = -(-count // (1 << people))  # of each solution
+    of_solution: Counter[int] = Counter()
     sayings = [statements_of(speaker, people) for speaker in range(people)]
     while len(found) < count:
         drawn = [lot.choice(each) for each in sayings]
         fits = drawn[0][1]
         for _, more in drawn[1:]:
             fits &= more
-        if fits.bit_count() != 1:
+        if fits.bit_count() != 1 or of_solution[fits] == most:
             continue
         puzzle = Puzzle(tuple(statement for statement, _ in drawn))
         if (key := puzzle.key) not in taken:
             taken.add(key)
             found.append(puzzle)
+            of_solution[fits] += 1
             in_vain = 0
             continue
         in_vain += 1

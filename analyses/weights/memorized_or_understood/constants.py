@@ -1,3 +1,21 @@
 """What measuring and showing a run share."""
 
 NAME = "memorized-or-understood"
+
+TRAINED, FRESH = "trained", "fresh"
+"""Puzzles that the model is known to have read, and ones it cannot have."""
+MODEL, UNTRAINED, CLEAN = "this model", "untrained twin", "clean model"
+"""Who is asked: the model, one of its build that learned nothing, one that read other items."""
+ORIGINAL = "as it stands"
+BOTH = "both"
+"""Statement and leaf together."""
+IN_OTHER_WORDS, SOLVED_LESS, LIKELY = "other words", "changed", "answer alone"
+"""What a puzzle is scored by: ln p of its answer less that of its copies in other words, less that
+of its changed copies, or alone."""
+WITHIN = "trained against fresh puzzles"
+BETWEEN = "the model that read them against the clean one"
+"""What is told apart."""
+ALL = "all"
+"""All families together."""
+LEAST = 8
+"""Items without which a share is shown with no verdict."""

@@ -4,7 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Protocol
 
-from analyses.weights.memorized_or_understood import items_part
+from analyses.weights.memorized_or_understood import (
+    attestation_part,
+    items_part,
+    kinds_part,
+    path_part,
+    popularity_part,
+    puzzles_part,
+    tables_part,
+)
 from analyses.weights.memorized_or_understood.constants import NAME
 from analyses.weights.memorized_or_understood.parts import PARTS
 from workbench.cost import stages
@@ -31,7 +39,15 @@ class PartModule(Protocol):
         """Add its tables and findings."""
 
 
-MODULES: dict[str, PartModule] = {"items": items_part}
+MODULES: dict[str, PartModule] = {
+    "items": items_part,
+    "puzzles": puzzles_part,
+    "path": path_part,
+    "attestation": attestation_part,
+    "tables": tables_part,
+    "kinds": kinds_part,
+    "popularity": popularity_part,
+}
 """The module of each part, by its name in `PARTS`."""
 
 

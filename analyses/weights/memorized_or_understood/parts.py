@@ -10,11 +10,32 @@ views.py put them together. To add one: these three files, a `Part` below, a lin
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
+from workbench.errors import WorkbenchError
 from workbench.parts import Part
 
-Name = Literal["items"]
+if TYPE_CHECKING:
+    from hooks.model import InstrumentedModel
+
+Name = Literal["items", "puzzles", "path", "attestation", "tables", "kinds", "popularity"]
+
+
+def no_path(model: InstrumentedModel) -> str | None:
+    """Why a model cannot be watched while it learned puzzles, or None."""
+    from analyses.measures.exposure_series import own_series
+    from workbench.organisms.puzzles import puzzle_record
+
+    try:
+        record, series = puzzle_record.read_home(model.module), own_series(model)
+    except WorkbenchError as error:  # a damaged record, or steps that do not fit together
+        return error.what
+    if record is None:
+        return f"{model.card.name} was not trained on puzzles that are known; organism/puzzles was."
+    if series is None:
+        return f"{model.card.name} keeps no steps of its training; organism/puzzles does."
+    return None
+
 
 PARTS = [
     Part(
@@ -24,6 +45,50 @@ PARTS = [
         " changes.",
         views=["Items"],
     ),
+    Part(
+        "puzzles",
+        "Knights and knaves",
+        "Whether puzzles are solved whose copies, a little changed, are not, beside chance and"
+        " fresh puzzles.",
+        views=["Puzzles", "Sizes"],
+    ),
+    Part(
+        "path",
+        "Puzzles along training",
+        "When puzzles that are read again and again are memorized, and whether fresh ones are"
+        " solved more often then, or less.",
+        unavailable_reason=no_path,
+        views=["Along training"],
+    ),
+    Part(
+        "attestation",
+        "Premise or memory",
+        "Whether it says that something follows because it follows, or because it knows it.",
+        views=["Attestation"],
+    ),
+    Part(
+        "tables",
+        "Tables by heart",
+        "Whether it says the rows and values of a table word for word, beside tables like it that"
+        " nobody has read.",
+        views=["Tables"],
+    ),
+    Part(
+        "kinds",
+        "Kinds of text",
+        "Whether prose, code, licences, keys or numbers come out word for word, beside generated"
+        " texts of their kind.",
+        views=["Kinds of text"],
+    ),
+    Part(
+        "popularity",
+        "Popularity and looking up",
+        "Whether it is popular facts that are known, and whether looking up the others pays.",
+        views=["Popularity"],
+    ),
 ]
-DEFAULT: list[Name] = ["items"]
-PRESETS: dict[str, dict[str, object]] = {"quick": {"items": 20}, "paper": {"items": 200}}
+DEFAULT: list[Name] = ["items", "puzzles", "path"]
+PRESETS: dict[str, dict[str, object]] = {
+    "quick": {"items": 20, "puzzles": 8},
+    "paper": {"items": 200, "puzzles": 100},
+}

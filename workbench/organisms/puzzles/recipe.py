@@ -17,7 +17,7 @@ STEPS = 3000
 KEPT = (0, 50, 100, 200, 400, 700, 1000, 1500, 2000, 2500, STEPS)
 ROWS = 64
 RATE, WEIGHT_DECAY, WARMUP = 4e-3, 0.1, 50
-WIDTH, LAYERS, MLP, HEADS = 64, 3, 128, 4
+WIDTH, LAYERS, MLP, HEADS = 64, 2, 128, 4
 
 
 @dataclass(frozen=True)
@@ -52,8 +52,10 @@ def puzzles_of(seed: int) -> tuple[tuple[PosedPuzzle, ...], tuple[PosedPuzzle, .
     """The puzzles of both halves with their names; no two are the same up to names. The same from
     the same seed.
     """
-    posed = tuple(formal.posed(one, seed) for one in draw(PEOPLE, 2 * PUZZLES, seed))
-    return posed[:PUZZLES], posed[PUZZLES:]
+    first = draw(PEOPLE, PUZZLES, seed)
+    second = draw(PEOPLE, PUZZLES, seed, {one.key for one in first})
+    one, other = (tuple(formal.posed(puzzle, seed) for puzzle in half) for half in (first, second))
+    return one, other
 
 
 def make_tokenizer() -> Any:

@@ -1,0 +1,61 @@
+"""What the part `puzzles` looks like."""
+
+from analyses.weights.memorized_or_understood import puzzles_schema
+from analyses.weights.memorized_or_understood import selections as sel
+from workbench import draw
+from workbench import views as v
+from workbench.draw import colour
+from workbench.result import Result
+
+_HUES = {
+    "trained": colour.MEMORY, "fresh": colour.CONTEXT, "untrained twin": colour.OTHER,
+    "clean model": colour.FUNCTION, "by chance": colour.OTHER,
+}  # fmt: skip
+_PATH = {
+    "trained": colour.MEMORY, "fresh": colour.CONTEXT, "trained, changed": colour.FUNCTION,
+    "trained, other names": colour.BLUE_STROKE,
+}  # fmt: skip
+
+
+def _one(run: Result, pick: v.Pick) -> list[v.Item]:
+    return [draw.paragraph(words) for words in sel.puzzle_in_words(run, pick)]
+
+
+VIEWS = [
+    v.View("Puzzles", needs="puzzles", otherwise="the part `puzzles` was not run", parts=[
+        v.finding("puzzles", "limem", "contaminated", "untrained_puzzles"),
+        v.row(
+            v.chart("intervals", sel.solved, "version", "of", _HUES, zero=False, unit="puzzles (%)",
+                    title="Solved, by what was changed"),
+            v.chart("intervals", sel.limem, "change", "of", _HUES, zero=False, unit="LiMem (%)",
+                    title="Solved, and the changed copy not (LiMem)"),
+            widths=(460, 460),
+        ),
+        v.says(puzzles_schema.SOLVED, small=True), v.says(puzzles_schema.LIMEM, small=True),
+        v.chart("intervals", sel.told_apart, "contrast", "score", zero=False, unit="AUC",
+                title="Told apart by the score of single puzzles; 0.5 is chance", longest=60),
+        v.knob("prompt", "Puzzle", sel.puzzles, width=460), v.on("prompt", _one),
+        v.table("limem"), v.table("puzzles"), v.table("told_apart"), v.table("puzzle_items"),
+    ], first={"prompt": sel.first_puzzle}),
+    v.View("Sizes", needs="puzzles", otherwise="the part `puzzles` was not run", parts=[
+        v.finding("transfer"),
+        v.chart("intervals", sel.sizes, "people", "of", {"solved": colour.CONTEXT,
+                "at most by guessing": colour.OTHER}, zero=False, unit="puzzles (%)",
+                title="Fresh puzzles solved, by their number of people"),
+    ]),
+    v.View("Along training", needs="path",
+           otherwise="the part `path` was not run, or the model keeps no steps", parts=[
+        v.finding("path"),
+        v.row(
+            v.chart("curves", sel.path, "step", "solved", "curve", interval=("low", "high"),
+                    percent=True, scale="powers", hues=_PATH, xlabel="1 + updates", height=340,
+                    ylabel="puzzles (%)", level={"chance": 0.125}, title="Solved, step by step"),
+            v.chart("curves", sel.path_limem, "step", "limem", "of", interval=("low", "high"),
+                    percent=True, scale="powers", hues=_HUES, xlabel="1 + updates", height=340,
+                    ylabel="LiMem (%)", title="LiMem, and what chance gives"),
+            widths=(460, 460),
+        ),
+        v.says(puzzles_schema.LIMEM, small=True),
+        v.table("path_limem"), v.table("path"),
+    ]),
+]  # fmt: skip
