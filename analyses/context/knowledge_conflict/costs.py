@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from analyses.context.knowledge_conflict.dial import STEPS
 from analyses.context.knowledge_conflict.held_out_eval import NEUTRAL_TOKENS
+from analyses.context.knowledge_conflict.mixed_evidence import MIXES
 from analyses.context.knowledge_conflict.params import Params, relation_and_format
 from analyses.context.knowledge_conflict.rank_heads import locating
 from analyses.context.knowledge_conflict.transfer import CHOOSING, FACTS
@@ -31,6 +32,7 @@ _DECIDED = 0.6  # of the longest answer's tokens: steps until a batch of answers
 # A change of some heads reads a prompt again from the lowest of their layers on: this share of all
 # layers, for heads that decide (from the middle on) and for random ones.
 _FOUND, _RANDOM = 0.45, 0.7
+_LONGER = 1.4  # tokens of several sentences and a question, for each with one
 _BATCH = 64  # prompts that share a pass
 _FLOAT = 4  # bytes
 # Prompts are held as they are read and once more under a change; beside logits there are their
@@ -73,6 +75,7 @@ def stages(model: InstrumentedModel, params: Params) -> dict[str, dict[str, Cost
         },
         "dial": {"dial": (size.asking(half, _FOUND) + size.scoring(half)) * len(STEPS)},
         "transfer": _transfer(model, relation, format),
+        "evidence": {"evidence": size.asking(params.evidence_facts, _LONGER) * (2 * len(MIXES))},
     }  # fmt: skip
 
 

@@ -24,6 +24,7 @@ from analyses.context.knowledge_conflict.findings import (
     withhold_roles,
 )
 from analyses.context.knowledge_conflict.headroom import WINS
+from analyses.context.knowledge_conflict.mixed_evidence import add_mixed_evidence
 from analyses.context.knowledge_conflict.params import Params, relation_and_format
 from analyses.context.knowledge_conflict.parts import PARTS
 from analyses.context.knowledge_conflict.pruning_cost import add_pruning_cost
@@ -72,6 +73,12 @@ def run(model: InstrumentedModel, params: Params, progress: Progress) -> Result:
     base = _before(result, model, cases)
     add_base(result, base)
     progress.checkpoint(result)
+    if "evidence" in asked_for:
+        add_mixed_evidence(
+            result, model, closed, cases, format, params.seed, params.evidence_facts,
+            stage["evidence"],
+        )  # fmt: skip
+        progress.checkpoint(result)
     if "heads" in asked_for:
         halves = _Halves(model, cases)
         found, untold = _locate(result, halves, params, base, stage["locate"])

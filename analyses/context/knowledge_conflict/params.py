@@ -78,6 +78,12 @@ class Params(BaseModel, frozen=True, extra="forbid"):
     random_sets: int = Field(
         20, ge=20, le=500, description="Random sets of as many heads, as a baseline"
     )
+    evidence_facts: int = Field(
+        24,
+        ge=8,
+        le=1000,
+        description="Part `evidence`: known facts, and as many that are not known",
+    )
     seed: int = Field(
         0,
         ge=0,

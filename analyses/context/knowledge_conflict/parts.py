@@ -6,7 +6,7 @@ from typing import Literal
 
 from workbench.parts import Part
 
-Name = Literal["rates", "heads", "pruning", "side_effects", "dial", "transfer"]
+Name = Literal["rates", "heads", "pruning", "side_effects", "dial", "transfer", "evidence"]
 PARTS = [
     Part(
         "rates",
@@ -49,6 +49,14 @@ PARTS = [
         "Whether heads selected on one relation or format change the answers on others too.",
         stands_on=["pruning"],
         views=["Transfer"],
+    ),
+    Part(
+        "evidence",
+        "Mixed evidence",
+        "Which answer wins where the context speaks for both, by how many sentences each side has"
+        " and in what order.",
+        stands_on=["rates"],
+        views=["Evidence"],
     ),
 ]
 DEFAULT: list[Name] = ["rates", "heads", "pruning", "side_effects", "dial"]

@@ -29,6 +29,13 @@ TRANSFER = (
     " of the column have that answer already, or because there are too few facts."
 )
 
+EVIDENCE = (
+    "The context speaks for memory's answer and for a contradicting one, each sentence in another"
+    " wording; m : n is how many sentences for memory and against it. The ratio counts answers that"
+    " are one of the two. Of facts that the model does not know, the true answer is no memory: what"
+    " is left there is order, and what is likely anyway."
+)
+
 _ANSWERS = {
     "memory": "the answer that the model gives closed-book",
     "context": "the answer in the context",
@@ -93,6 +100,35 @@ def _of_group(group: str) -> list[F]:
 
 SCHEMA = Schema(
     tables=[
+        TableSchema(
+            "evidence",
+            "Answers where the context speaks for both sides.",
+            [
+                C("facts", "Facts that the model knows closed-book, or others."),
+                C("mix", "Sentences for memory's answer : sentences against it, and their order."),
+                C("for_memory", "Sentences for memory's answer."),
+                C("for_counter", "Sentences for another answer."),
+                C("order", "Which side is said first."),
+                *_rates("Share of facts"),
+                C("ratio", "Memorization ratio: memory among the answers that are one of the two."),
+                C("low", "Lower end of its 95 % interval (Wilson)."),
+                C("high", "Upper end."),
+                C("decided", "Answers that are one of the two."),
+                C("n", "Facts."),
+            ],
+        ),
+        TableSchema(
+            "evidence_popularity",
+            "The same by how well known the subject is.",
+            [
+                C("mix", "Sentences for memory's answer : sentences against it."),
+                C("half", "Half of the known facts, by the popularity of their subject."),
+                C("ratio", "Memorization ratio."),
+                C("low", "Lower end of its 95 % interval (Wilson)."),
+                C("high", "Upper end."),
+                C("decided", "Answers that are one of the two."),
+            ],
+        ),
         TableSchema(
             "candidates",
             "Every fact of the relation, closed-book.",
@@ -319,5 +355,11 @@ SCHEMA = Schema(
         *_of_group("memory"),
         *_of_group("context"),
         F("dial", "Dial at its two ends, held-out facts", _HELD_OUT),
+        F(
+            "evidence",
+            "Contradiction alone, and beside memory's answer",
+            "share of facts, of answers",
+        ),
+        F("evidence_order", "Memory's answer, said last less said first", "share of known facts"),
     ],
 )

@@ -1,0 +1,106 @@
+"""Mixed evidence: what the context says, and who wins in models whose heads are known."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+
+import workbench as wb
+from analyses.context.knowledge_conflict import mixed_evidence as mixed
+from analyses.context.knowledge_conflict.cases import Case
+from analyses.measures.statistics import wilson
+from tests.helpers import planted
+from workbench import facts
+from workbench.errors import BadInput
+
+TEMPLATE = "The capital of {subject} is"
+HALF_KNOWN = [1.6] * 8 + [0.0] * 8
+
+
+@pytest.fixture(scope="module")
+def given(tmp_path_factory):
+    file = planted.planted_facts(tmp_path_factory.mktemp("facts"))
+    return {"facts_file": str(file), "template": TEMPLATE, "parts": ["evidence"]}
+
+
+def _run(given, *memories):
+    model = wb.load((planted.planted_module(*memories), planted.planted_tokenizer()))
+    return wb.run("knowledge-conflict", model, given)
+
+
+@pytest.fixture(scope="module")
+def run(given):
+    return _run(given)
+
+
+@pytest.fixture(scope="module")
+def half_known(given):
+    return _run(given, HALF_KNOWN)
+
+
+def test_every_sentence_is_another_wording() -> None:
+    said = mixed.sentences(facts.relation("capital"), "France", "Paris")
+    assert len(said) == len(set(said)) >= 4
+    assert all("France" in each and each.endswith("Paris.") for each in said)
+
+
+@pytest.mark.parametrize("mix", mixed.MIXES, ids=lambda mix: mix.name)
+def test_the_context_has_so_many_sentences_in_this_order(llama, mix: mixed.Mix) -> None:
+    relation, format = facts.relation("capital"), facts.find_format("question")
+    fact = relation.facts[0]
+    plain = facts.render(format, relation, fact.subject, "Rome")
+    case = Case(fact, "Rome", "select", plain, llama.tokens(plain.text), [1], [2], [], [])
+    text = mixed.evidence(relation, case, mix)
+    places = [(text.index(s), "memory") for s in mixed.sentences(relation, case.fact.subject,
+              case.fact.answer) if s in text]  # fmt: skip
+    places += [(text.index(s), "counter") for s in mixed.sentences(relation, case.fact.subject,
+               case.counterfactual) if s in text]  # fmt: skip
+    sides = [side for _, side in sorted(places)]
+    assert sides.count("memory") == mix.memory
+    assert sides.count("counter") == mix.counter
+    starts = {mixed.MEMORY_FIRST: "memory", mixed.COUNTER_FIRST: "counter"}
+    assert sides[0] == starts.get(mix.order, sides[0])
+    if mix.order == mixed.IN_TURN:
+        assert sides == ["memory", "counter"] * mix.memory
+    asked = mixed.with_evidence(llama, relation, format, case, mix)
+    assert asked.prompt.text.startswith(text)
+    assert llama.tokens(asked.prompt.text) == asked.ids
+    assert (asked.memory, asked.context) == (case.memory, case.context)
+
+
+def test_heads_that_are_known_decide(run) -> None:
+    """Every second memory is stronger than a context that speaks against it alone; beside a
+    sentence for it, the copying head sees both answers and memory decides.
+    """
+    table = run.tables["evidence"].set_index(["facts", "mix"]).loc[mixed.KNOWN]
+    assert table.loc["0 : 1", ["memory", "context"]].tolist() == [0.5, 0.5]
+    assert table.loc["1 : 0", "memory"] == 1
+    assert table.loc["1 : 1, memory first", "ratio"] == 1
+    assert table.loc["1 : 1, contradiction first", "ratio"] == 1
+    assert run.findings["evidence_order"].value == 0
+    assert "does not tell" in run.findings["evidence_order"].says
+
+
+def test_facts_that_are_not_known_are_the_null(run, half_known) -> None:
+    assert set(run.tables["evidence"]["facts"]) == {mixed.KNOWN}
+    table = half_known.tables["evidence"].set_index(["facts", "mix"])
+    assert table.loc[(mixed.UNKNOWN, "0 : 1"), "context"] == 1
+    assert table.loc[(mixed.KNOWN, "1 : 1, memory first"), "ratio"] == 1
+    assert table.loc[(mixed.UNKNOWN, "1 : 1, memory first"), "ratio"] < 1
+    assert table["n"].eq(8).all()
+    assert "even_ratio_unknown" in half_known.findings["evidence"].value
+
+
+def test_the_ratio_is_of_the_two_answers() -> None:
+    value, low, high, decided = mixed.ratio(["memory"] * 3 + ["context"] + ["other"] * 6)
+    assert (value, decided) == (0.75, 4)
+    assert (low, high) == wilson(3, 4)
+    assert math.isnan(mixed.ratio(["other"])[0])
+
+
+def test_a_format_without_the_statement_is_refused(given) -> None:
+    model = wb.load((planted.planted_module(), planted.planted_tokenizer()))
+    own = "Capital : {answer} . {lead_in}"
+    with pytest.raises(BadInput, match="no place for several sentences"):
+        wb.run("knowledge-conflict", model, {**given, "format": own})
