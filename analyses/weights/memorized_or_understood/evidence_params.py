@@ -60,6 +60,13 @@ class EvidenceParams(BaseModel, frozen=True, extra="forbid"):
         description="Part `popularity`: share of texts that are looked up which hold the answer",
     )
 
+    trap_count: int = Field(
+        8,
+        ge=3,
+        le=500,
+        description="Part `traps`: sequences of each cell of length, perplexity and repeats",
+    )
+
     @model_validator(mode="after")
     def _evidence_can_be_read(self) -> EvidenceParams:
         """Unknown names and unreadable files are said before a model is loaded."""
