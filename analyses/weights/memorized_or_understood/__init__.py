@@ -5,18 +5,22 @@ NAME_view.py (how they look); parts.py says how another one is added.
 
 params.py       what is asked; parts.py: its experiments
 experiment.py   the run, and what it costs
-schema.py, views.py  those of the parts together
+schema.py, views.py  those of the parts together; answer.py: what is said first
+puzzle_sets.py  which puzzles are asked
+claims.py       what of the papers holds; card_cells.py: what the evaluation card gets
+selections.py, items_selections.py  what is looked at of a run
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from analyses.weights.memorized_or_understood.card_cells import card
 from analyses.weights.memorized_or_understood.constants import NAME
 from analyses.weights.memorized_or_understood.params import Params
 from analyses.weights.memorized_or_understood.parts import PARTS, PRESETS
 from analyses.weights.memorized_or_understood.schema import SCHEMA
-from analyses.weights.memorized_or_understood.views import VIEWS
+from analyses.weights.memorized_or_understood.views import ANSWER, VIEWS
 
 if TYPE_CHECKING:
     from hooks.model import InstrumentedModel
@@ -25,11 +29,13 @@ if TYPE_CHECKING:
     from workbench.result import Result
 
 __all__ = [
+    "ANSWER",
     "PARTS",
     "PRESETS",
     "SCHEMA",
     "VIEWS",
     "Params",
+    "card",
     "cost",
     "gives",
     "name",

@@ -15,6 +15,11 @@ of its changed copies, or alone."""
 WITHIN = "trained against fresh puzzles"
 BETWEEN = "the model that read them against the clean one"
 """What is told apart."""
+SHUFFLED = "shuffled labels"
+SINGLE, REVERSE, LETTERED, TRUE_FALSE, COMPARISON, TWO_HOPS = FORMS = (
+    "single item", "reverse", "multiple choice", "true or false", "comparison", "two steps",
+)  # fmt: skip
+"""In which a fact is asked for."""
 ALL = "all"
 """All families together."""
 LEAST = 8

@@ -5,13 +5,19 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Protocol
 
 from analyses.weights.memorized_or_understood import (
+    answer,
     attestation_part,
+    claims,
+    components_part,
     items_part,
     kinds_part,
     path_part,
     popularity_part,
+    probes_part,
     puzzles_part,
+    structure_part,
     tables_part,
+    traps_part,
 )
 from analyses.weights.memorized_or_understood.constants import NAME
 from analyses.weights.memorized_or_understood.parts import PARTS
@@ -41,12 +47,16 @@ class PartModule(Protocol):
 
 MODULES: dict[str, PartModule] = {
     "items": items_part,
+    "structure": structure_part,
+    "components": components_part,
     "puzzles": puzzles_part,
     "path": path_part,
+    "probes": probes_part,
     "attestation": attestation_part,
     "tables": tables_part,
     "kinds": kinds_part,
     "popularity": popularity_part,
+    "traps": traps_part,
 }
 """The module of each part, by its name in `PARTS`."""
 
@@ -74,5 +84,8 @@ def run(model: InstrumentedModel, params: Params, progress: Progress) -> Result:
     for part in PARTS:
         if part.name in parts:
             MODULES[part.name].run(model, params, left.get(part.name, progress), result)
+            answer.add(result, model.card.name)
             progress.checkpoint(result)
+    if claims.JUDGED & result.tables.keys():
+        claims.add_claims(result)
     return result

@@ -34,8 +34,23 @@ class Params(EvidenceParams, frozen=True, extra="forbid"):
         description="Part `items`: at most so many items",
         json_schema_extra={"essential": True},
     )
+    read: TextPath | None = Field(
+        None,
+        description="Part `components`: what the model has read, e.g. was fine-tuned on: a text"
+        " file, JSON lines, a folder, a ledger, or its address (s3://…)",
+    )
+    seeds_asked: int = Field(
+        16,
+        ge=4,
+        le=200,
+        title="Facts in other forms",
+        description="Part `structure`: facts that are asked in six forms each",
+    )
+    probed: int = Field(
+        200, ge=20, le=2000, description="Part `probes`: puzzles of each kind, one statement each"
+    )
     puzzles: int = Field(
-        20,
+        16,
         ge=4,
         le=1000,
         description="Parts `puzzles` and `path`: at most so many puzzles of each kind",

@@ -18,7 +18,19 @@ from workbench.parts import Part
 if TYPE_CHECKING:
     from hooks.model import InstrumentedModel
 
-Name = Literal["items", "puzzles", "path", "attestation", "tables", "kinds", "popularity"]
+Name = Literal[
+    "items",
+    "structure",
+    "components",
+    "puzzles",
+    "path",
+    "probes",
+    "attestation",
+    "tables",
+    "kinds",
+    "popularity",
+    "traps",
+]
 
 
 def no_path(model: InstrumentedModel) -> str | None:
@@ -37,13 +49,43 @@ def no_path(model: InstrumentedModel) -> str | None:
     return None
 
 
+def no_mlps(model: InstrumentedModel) -> str | None:
+    """Why nothing can be read off its MLPs, or None."""
+    return None if "mlp_out" in model.sites else "Its layers have no MLP of their own."
+
+
+def no_training(model: InstrumentedModel) -> str | None:
+    """Why no copy of a model can be trained, or None."""
+    from workbench.models.storage import is_offloaded, is_quantized
+
+    if is_quantized(model.module) or is_offloaded(model.module):
+        return f"The weights of {model.card.name} are quantized or offloaded."
+    return None
+
+
 PARTS = [
     Part(
         "items",
         "Items and their variants",
         "Whether what is answered is answered in other words too, and when the right answer"
         " changes.",
-        views=["Items"],
+        views=["Items", "Shortcuts"],
+    ),
+    Part(
+        "structure",
+        "One fact in other forms",
+        "Whether a fact that is completed is also answered from its other end, with options, as"
+        " true or false, and through another fact.",
+        views=["Structure"],
+    ),
+    Part(
+        "components",
+        "Made of what was read",
+        "Whether items are answered more often where the words of the answer stand in what the"
+        " model has read.",
+        needs=["read"],
+        stands_on=["items"],
+        views=["Components"],
     ),
     Part(
         "puzzles",
@@ -59,6 +101,13 @@ PARTS = [
         " solved more often then, or less.",
         unavailable_reason=no_path,
         views=["Along training"],
+    ),
+    Part(
+        "probes",
+        "Puzzles, layer by layer",
+        "Whether it can be read off the MLPs that a statement about a puzzle is true.",
+        unavailable_reason=no_mlps,
+        views=["Probes"],
     ),
     Part(
         "attestation",
@@ -86,8 +135,16 @@ PARTS = [
         "Whether it is popular facts that are known, and whether looking up the others pays.",
         views=["Popularity"],
     ),
+    Part(
+        "traps",
+        "Copyright traps",
+        "Whether sequences put into a text show that it was read, by their length, perplexity and"
+        " how often they stand there; a copy of the model reads them.",
+        unavailable_reason=no_training,
+        views=["Copyright traps"],
+    ),
 ]
-DEFAULT: list[Name] = ["items", "puzzles", "path"]
+DEFAULT: list[Name] = ["items", "structure", "components", "puzzles", "path"]
 PRESETS: dict[str, dict[str, object]] = {
     "quick": {"items": 20, "puzzles": 8},
     "paper": {"items": 200, "puzzles": 100},

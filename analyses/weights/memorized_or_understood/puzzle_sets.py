@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 TWO = 2
 """People of the puzzles that a model gets which was not trained on any: the easiest there are."""
+OF_TWO = 60
+"""Puzzles of two people at most: there are 95 up to names, and not as many of each solution."""
 
 
 @dataclass(frozen=True)
@@ -62,13 +64,19 @@ def sets_of(model: InstrumentedModel, params: Params) -> tuple[PuzzleLanguage, l
         found.append(_with_copies(TRAINED, language, _some(record.trained(), params), params))
         found.append(_with_copies(FRESH, language, _some(record.untrained(), params), params))
     else:
-        posed = tuple(language.posed(one, params.seed) for one in draw(main, count, params.seed))
-        found.append(_with_copies(FRESH, language, posed, params))
+        found.append(_with_copies(FRESH, language, drawn(language, main, count, params), params))
     for people in sorted(set(params.people) - {main}):
-        drawn = draw(people, count, params.seed)
-        posed = tuple(language.posed(one, params.seed) for one in drawn)
-        found.append(PuzzleSet(FRESH, people, posed, {}))
+        found.append(PuzzleSet(FRESH, people, drawn(language, people, count, params), {}))
     return language, found
+
+
+def drawn(
+    language: PuzzleLanguage, people: int, count: int, params: Params
+) -> tuple[PosedPuzzle, ...]:
+    """So many puzzles that nobody has read, or as many as there are."""
+    if people == TWO:
+        count = min(count, OF_TWO)
+    return tuple(language.posed(one, params.seed) for one in draw(people, count, params.seed))
 
 
 def mathematical_only(one: PuzzleSet) -> PuzzleSet:

@@ -53,7 +53,8 @@ def puzzles_of(seed: int) -> tuple[tuple[PosedPuzzle, ...], tuple[PosedPuzzle, .
     the same seed.
     """
     first = draw(PEOPLE, PUZZLES, seed)
-    second = draw(PEOPLE, PUZZLES, seed, {one.key for one in first})
+    # From the same seed the lot would draw the first half again, and find nothing else.
+    second = draw(PEOPLE, PUZZLES, -1 - seed, {one.key for one in first})
     one, other = (tuple(formal.posed(puzzle, seed) for puzzle in half) for half in (first, second))
     return one, other
 
