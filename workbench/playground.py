@@ -154,15 +154,18 @@ class PromptForm(RunForm):
 
 @dataclass(frozen=True)
 class DocumentsForm(RunForm):
-    """Uploaded documents, or a text: cut into passages of which a part is given and the rest is
-    wanted.
+    """Files of several kinds, or a pasted text, and fields of personal data to look for in them.
 
     Attributes:
-        params: values for `Params` from the number of tokens given, of tokens wanted, and the most
-            passages that are looked at. `path` (a folder) or `text` is added to them.
+        fields: those that stand there at first, each a name, a colon and a regular expression.
+        depths: how much can be looked at, as (what a person reads, value); the first is chosen.
+        params: values for `Params` from the fields and the depth. `path` (a folder) or `text` is
+            added to them.
     """
 
-    params: Callable[[int, int, int], dict[str, Any]]
+    fields: Sequence[str]
+    depths: Sequence[tuple[str, str]]
+    params: Callable[[list[str], str], dict[str, Any]]
 
 
 @dataclass(frozen=True)

@@ -71,6 +71,17 @@ def test_title_and_note(call: Call) -> None:
     assert "Title of runs/one" in call().out
 
 
+def test_checksum(call: Call, tmp_path: Path) -> None:
+    total = call("checksum", "one").out.strip()
+    assert re.fullmatch("[0-9a-f]{64}", total)
+    assert "Unchanged: one" in call("checksum", "one", total.upper()).out
+    with (tmp_path / "runs" / "one" / "result.json").open("a") as file:
+        file.write(" ")
+    changed = call("checksum", "one", total)
+    assert changed.code == 2
+    assert "not what that report was made of" in changed.err
+
+
 def test_trash(call: Call, tmp_path: Path) -> None:
     assert "Moved to the trash: one" in call("delete", "latest").out
     assert "Title of runs/one" in call("restore").out

@@ -1,4 +1,6 @@
-"""A tab of the Playground for whoever has documents and a question."""
+"""A tab of the Playground for whoever has files and a question: documents, facts, test items, and
+personal data in them.
+"""
 
 from __future__ import annotations
 
@@ -15,18 +17,13 @@ from workbench.errors import BadInput
 from workbench.playground import DocumentsForm
 from workbench.registry import Analysis
 
-_DEPTHS = {"quick": 500, "thorough": 5000}
-
 
 def build(app: AppState, analysis: Analysis, form: DocumentsForm) -> FormTab:
     """Lay the tab out and wire it; call it inside the `gr.Tab`."""
     with gr.Row(elem_classes="ask-row"):
         with gr.Column(scale=6, min_width=300):
             files = gr.File(
-                label=(
-                    "Documents: plain text in UTF-8, one or many; anything else is named and"
-                    " left out"
-                ),
+                label="Files: documents, facts and test items, all together",
                 file_count="multiple",
                 type="filepath",
                 height=170,
@@ -35,28 +32,18 @@ def build(app: AppState, analysis: Analysis, form: DocumentsForm) -> FormTab:
             text = gr.Textbox(
                 "", label="Or paste a text", lines=4, max_lines=6, elem_id=f"{form.tab}-text"
             )
-            with gr.Row():
-                given = gr.Slider(
-                    10,
-                    100,
-                    value=50,
-                    step=5,
-                    label="Tokens given",
-                    info="A token is about ¾ of a word",
-                    elem_id=f"{form.tab}-given",
-                )
-                wanted = gr.Slider(
-                    10,
-                    100,
-                    value=50,
-                    step=5,
-                    label="Tokens to reproduce",
-                    info="Fewer finds more and proves less",
-                    elem_id=f"{form.tab}-wanted",
+            with gr.Accordion("Personal data to look for", open=False):
+                fields = gr.Textbox(
+                    "\n".join(form.fields),
+                    label="Fields, one a line: a name, a colon, a pattern (regular expression)",
+                    info="Empty: none. Values are looked for in the documents.",
+                    lines=4,
+                    max_lines=12,
+                    elem_id=f"{form.tab}-fields",
                 )
             depth = gr.Radio(
-                [("Quick: up to 500 passages", "quick"), ("Thorough: up to 5,000", "thorough")],
-                value="quick",
+                list(form.depths),
+                value=form.depths[0][1],
                 label="How much is looked at",
                 elem_id=f"{form.tab}-depth",
             )
@@ -76,9 +63,10 @@ def build(app: AppState, analysis: Analysis, form: DocumentsForm) -> FormTab:
     below.frame()
 
     def params(
-        files_: list[str] | None, text_: str | None, given_: float, wanted_: float, depth_: str
+        files_: list[str] | None, text_: str | None, fields_: str | None, depth_: str
     ) -> dict[str, Any]:
-        values = form.params(int(given_), int(wanted_), _DEPTHS[depth_])
+        lines = [line.strip() for line in (fields_ or "").splitlines() if line.strip()]
+        values = form.params(lines, depth_)
         if files_ and (text_ or "").strip():
             raise BadInput(
                 "There are files and a text.",
@@ -93,6 +81,6 @@ def build(app: AppState, analysis: Analysis, form: DocumentsForm) -> FormTab:
             "There is no document.", "files, or a text", "Drop files above, or paste a text."
         )
 
-    inputs = [files, text, given, wanted, depth]
+    inputs = [files, text, fields, depth]
     below.wire(button, inputs, analysis.name, params)
     return FormTab(ready=notes.wire(inputs, params))

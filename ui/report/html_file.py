@@ -55,7 +55,7 @@ def html(result: Result) -> str:
         findings=provenance.findings_html(result),
         asked=provenance.facts_html(result.params),
         model=provenance.model_html(result),
-        provenance=provenance.provenance_html(result),
+        provenance=provenance.provenance_html(result, checked=True),
         command=provenance.code_html(commands.command_line(result), "command"),
         python=provenance.code_html(provenance.python_lines(result), "Python lines"),
         mark=Markup(style.MARK),

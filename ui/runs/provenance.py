@@ -14,6 +14,7 @@ from markupsafe import Markup
 from ui.web.style import STATIC
 from workbench import account, commands, cost, registry
 from workbench.result import Finding, Result
+from workbench.run_checksum import checksum
 from workbench.run_titles import cut
 from workbench.wording import percent, percent_span
 
@@ -130,8 +131,12 @@ def model_html(result: Result) -> Markup:
     )
 
 
-def provenance_html(result: Result) -> Markup:
-    """When, how long, on what, with which versions."""
+def provenance_html(result: Result, *, checked: bool = False) -> Markup:
+    """When, how long, on what, with which versions.
+
+    Args:
+        checked: with the SHA-256 of its files, and the command that checks it.
+    """
     about = result.provenance
     shown: dict[str, Any] = {
         "started": about.started.replace("T", " ").replace("+00:00", " UTC"),
@@ -145,6 +150,9 @@ def provenance_html(result: Result) -> Markup:
         shown["not run"] = "; ".join(part.says for part in left_out)
     shown |= {"seed": about.seed, "machine": about.machine, **about.notes}
     shown["versions"] = ", ".join(f"{name} {version}" for name, version in about.versions.items())
+    if checked and result.path is not None and (result.path / "result.json").is_file():
+        shown["SHA-256 of the run"] = total = checksum(result.path)
+        shown["to check it"] = f"workbench runs checksum {result.path.resolve().name} {total}"
     return facts_html({k: v for k, v in shown.items() if v not in (None, "")})
 
 

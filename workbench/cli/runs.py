@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from workbench import runs as store
 
 app = typer.Typer(
-    help="List finished runs; rename, note, pin, hide, delete or restore one.",
+    help="List finished runs; rename, note, pin, hide, check, delete or restore one.",
     invoke_without_command=True,
 )
 
@@ -180,6 +180,35 @@ def restore(
         show_table(["run in the trash", "title", "started (UTC)"], rows)
     else:
         out().print("The trash is empty.")
+
+
+@app.command("checksum")
+def show_checksum(
+    context: typer.Context,
+    run: RunId,
+    expected: Annotated[
+        str | None,
+        typer.Argument(
+            help="What it should be, from a report. Default: show it.", show_default=False
+        ),
+    ] = None,
+    folder: Runs = None,
+) -> None:
+    """Show the SHA-256 of a run's files, or check that they are what a report was made of."""
+    from workbench.run_checksum import checksum
+
+    entry = _entry(context, folder, run)
+    found = checksum(entry.path)
+    if expected is None:
+        out().print(found)
+        return
+    if expected.strip().lower() != found:
+        raise WorkbenchError(
+            f"{entry.id} is not what that report was made of: its SHA-256 is {found}.",
+            expected.strip(),
+            "Somebody changed its files, or the report is of another run.",
+        )
+    out().print(f"Unchanged: {plain(entry.id)}")
 
 
 @app.command("empty-trash")

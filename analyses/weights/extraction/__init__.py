@@ -30,7 +30,6 @@ from analyses.weights.extraction.card_cells import card
 from analyses.weights.extraction.constants import NAME
 from analyses.weights.extraction.params import Params
 from analyses.weights.extraction.parts import PARTS, PRESETS
-from analyses.weights.extraction.playground_tab import playground
 from analyses.weights.extraction.schema import SCHEMA
 from analyses.weights.extraction.views import ANSWER, VIEWS
 
@@ -52,7 +51,6 @@ __all__ = [
     "cost",
     "gives",
     "name",
-    "playground",
     "preview",
     "question",
     "run",

@@ -1,0 +1,212 @@
+"""What an audit is given, sorted: documents, facts and test items, from files or a pasted text.
+
+What a file is, is told by what stands in it: rows with a question and options are test items, rows
+with a prompt and an answer facts, all else documents. Documents are read one after the other, and
+never all of them are held.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
+
+from analyses.weights.audit.table_rows import (
+    EXPECTED,
+    BenchmarkItem,
+    FactQuestion,
+    UnusableRow,
+    fact_of,
+    item_of,
+    kind_of,
+    rows_of,
+)
+from workbench import organisms, text_files, texts
+from workbench.errors import BadInput
+from workbench.organisms import ledger as ledgers
+from workbench.text_files import TextFile
+from workbench.text_preview import TextPreview
+from workbench.texts import Document
+from workbench.wording import counted
+
+if TYPE_CHECKING:
+    from analyses.weights.audit.params import Params
+    from hooks.model import InstrumentedModel
+
+_ROWS = (".jsonl", ".csv", ".tsv")
+_MOST_ROWS = 100_000
+"""Of one file: what is drawn by lot is drawn from these."""
+PASTED = "your text"
+
+
+@dataclass
+class AuditMaterial:
+    """What was given.
+
+    Attributes:
+        files: those of documents.
+        pasted: a document that was pasted; "" if none.
+        ledger: of the model, where nothing was given.
+        facts, items: the rows that can be asked.
+        left_out: (name, why) of what cannot be.
+    """
+
+    files: list[TextFile] = field(default_factory=list)
+    pasted: str = ""
+    ledger: ledgers.Ledger | None = None
+    facts: list[FactQuestion] = field(default_factory=list)
+    items: list[BenchmarkItem] = field(default_factory=list)
+    left_out: list[tuple[str, str]] = field(default_factory=list)
+
+    @property
+    def has_documents(self) -> bool:
+        return bool(self.files or self.pasted or self.ledger)
+
+    def documents(self, *, first: bool = False) -> Iterator[Document]:
+        """Every document, a long one in pieces; `Document.start` is 0 for the first of each.
+
+        Args:
+            first: note in `left_out` what cannot be read; ask so once.
+        """
+        if self.pasted:
+            yield Document(PASTED, self.pasted)
+        if self.ledger is not None:
+            yield from texts.from_ledger(self.ledger.entries)
+        for file in self.files:
+            try:
+                with file.on_disk() as copy:
+                    for document in texts.from_path(copy, max(1, file.size)):
+                        name = file.name
+                        if document.name != copy.name:
+                            name = f"{name}: {document.name}"
+                        yield replace(document, name=name)
+            except BadInput as problem:
+                if first:
+                    self.left_out.append((file.name, problem.what))
+
+    @property
+    def says(self) -> str:
+        """What there is, in words."""
+        n = len(self.files) + bool(self.pasted)
+        there = []
+        if self.ledger is not None:
+            there.append("the texts that were planted in this model")
+        if n:
+            there.append(
+                f"{counted(n, 'text')} or file of texts" if n == 1 else f"{n:,} files of texts"
+            )
+        if self.facts:
+            there.append(counted(len(self.facts), "fact"))
+        if self.items:
+            there.append(counted(len(self.items), "test item"))
+        return ", ".join(there)
+
+
+def material_of(model: InstrumentedModel, params: Params) -> AuditMaterial:
+    """What the parameters name; without a text or path, what was planted in the model.
+
+    Raises:
+        BadInput: nothing is given, or nothing of it can be asked.
+    """
+    found = AuditMaterial()
+    if params.text.strip():
+        _sort_pasted(found, params.text)
+    elif params.path is not None:
+        for file in text_files.find(params.path).files:
+            _sort_file(found, file)
+    else:
+        home = organisms.home_of(model.module)
+        if home is None:
+            raise BadInput(
+                "There is nothing to audit.",
+                "files, or a pasted text",
+                "Drop files, or paste a text. On the command line: --set path=FOLDER.",
+            )
+        found.ledger = texts.ledger_at(home)
+        found.ledger.check(model.tokenizer)
+    if not (found.has_documents or found.facts or found.items):
+        name, why = found.left_out[0] if found.left_out else ("The folder", "it is empty")
+        raise BadInput(
+            f"Nothing of what is given can be asked. {name}: {why}.", EXPECTED, "Mend the files."
+        )
+    return found
+
+
+def _sort_pasted(found: AuditMaterial, text: str) -> None:
+    """A pasted text is rows where each of its lines is one, else a document."""
+    raw = text.strip().encode("utf-8", "surrogatepass")
+    for suffix in (".jsonl", ".csv"):
+        try:
+            first = next(rows_of(io.BytesIO(raw), suffix))[1]
+        except (UnusableRow, StopIteration, UnicodeDecodeError):
+            continue
+        if (kind := kind_of(first)) in ("facts", "items"):
+            file = TextFile(f"{PASTED}{suffix}", len(raw), lambda: io.BytesIO(raw))
+            _read_rows(found, file, kind)
+            return
+    found.pasted = text
+
+
+def _sort_file(found: AuditMaterial, file: TextFile) -> None:
+    if file.suffix in _ROWS and file.base != ledgers.FILE:
+        try:
+            with file.open() as stream:
+                first = next(rows_of(stream, file.suffix), None)
+        except UnicodeDecodeError:
+            found.left_out.append((file.name, "it is not UTF-8"))
+            return
+        except UnusableRow as problem:
+            found.left_out.append((file.name, str(problem)))
+            return
+        kind = "" if first is None else kind_of(first[1])
+        if kind in ("facts", "items"):
+            _read_rows(found, file, kind)
+            return
+        if file.suffix == ".jsonl" and kind != "documents":
+            why = "it is empty" if first is None else "its rows are no texts, facts or test items"
+            found.left_out.append((file.name, why))
+            return
+    if file.suffix not in (*texts.TEXTS, ".jsonl"):
+        why = f"{file.suffix} is not read; save it as text"
+        found.left_out.append((file.name, why))
+        return
+    found.files.append(file)
+
+
+def _read_rows(found: AuditMaterial, file: TextFile, kind: str) -> None:
+    """Add the rows of a file that can be asked; the others are left out, each with its line."""
+    try:
+        with file.open() as stream:
+            for count, (line, row) in enumerate(rows_of(stream, file.suffix)):
+                if count >= _MOST_ROWS:
+                    found.left_out.append((file.name, f"rows after the first {_MOST_ROWS:,}"))
+                    break
+                name = f"{file.name}, line {line}"
+                try:
+                    if kind == "facts":
+                        found.facts.append(fact_of(name, row))
+                    else:
+                        found.items.append(item_of(name, row))
+                except UnusableRow as problem:
+                    found.left_out.append((name, str(problem)))
+    except UnicodeDecodeError:
+        found.left_out.append((file.name, "it is not UTF-8 to its end"))
+    except UnusableRow as problem:
+        found.left_out.append((file.name, str(problem)))
+
+
+def preview(model: InstrumentedModel, params: Params) -> TextPreview | None:
+    """What each file is taken for; None where nothing is given."""
+    if not params.text.strip() and params.path is None and organisms.home_of(model.module) is None:
+        return None
+    try:
+        found = material_of(model, params)
+    except BadInput as problem:
+        return TextPreview(f"{problem.what} {problem.expected}".strip())
+    says = f"To be asked: {found.says}."
+    if found.left_out:
+        name, why = found.left_out[0]
+        more = f", and {len(found.left_out) - 1:,} more" if len(found.left_out) > 1 else ""
+        says += f" Left out: {name} ({why}){more}."
+    return TextPreview(says)
