@@ -23,7 +23,7 @@ from analyses.context.knowledge_conflict.answer_rates import CaseRunner, Rates
 from analyses.context.knowledge_conflict.cases import Case, make_cases
 from analyses.measures.closed_book import ClosedBook
 from analyses.measures.fact_prompts import ids_of, rendered
-from analyses.measures.statistics import paired_gain, wilson
+from analyses.measures.statistics import paired_gain, rates_apart, wilson
 from workbench.errors import BadInput
 from workbench.facts import Prompt, render
 from workbench.facts.relation import joined
@@ -201,25 +201,33 @@ def _by_popularity(rates: Rates, mix: Mix, cases: Sequence[Case]) -> list[dict[s
 
 def _say_lone(result: Result) -> None:
     table = result.tables["evidence"].set_index(["facts", "mix"])
-    lone, both = table.loc[(KNOWN, MIXES[0].name)], table.loc[KNOWN].iloc[2:4]
-    even = float(both["memory"].sum() / max(1e-12, both[["memory", "context"]].to_numpy().sum()))
+    lone = table.loc[(KNOWN, MIXES[0].name)]
+    even, n = _even(table, KNOWN), int(lone["n"])
     words = (
         f"Lone contradiction is followed in {percent(lone['context'])} of"
-        f" {counted(int(lone['n']), 'known fact')}; memory's answer stays in"
-        f" {percent(lone['memory'])}. With one sentence for each side memory wins"
-        f" {percent(even)} of the answers that are one of the two, both orders together"
+        f" {counted(n, 'known fact')}; memory's answer stays in {percent(lone['memory'])}. With one"
+        f" sentence for each side memory wins {percent(even)} of the answers that are one of the"
+        " two, both orders together"
     )
     values = {"lone_context": float(lone["context"]), "even_ratio": even}
     if UNKNOWN in table.index.get_level_values(0):
-        other = table.loc[UNKNOWN].iloc[2:4]
-        null = float(
-            other["memory"].sum() / max(1e-12, other[["memory", "context"]].to_numpy().sum())
-        )
+        null, of_null = _even(table, UNKNOWN), int(table.loc[UNKNOWN, "n"].iloc[0])
         values["even_ratio_unknown"] = null
+        # The two orders ask the same facts, so facts are counted and not answers.
+        low, high = rates_apart(even, n, null, of_null)
         words += (
-            f"; of facts that it does not know, where the true answer is no memory: {percent(null)}"
+            "; of facts that it does not know, where the true answer is no memory,"
+            f" {percent(null)} (apart by {percent(even - null, sign=True)}, 95 %:"
+            f" {percent(low, sign=True)} to {percent(high, sign=True)})"
         )
     result.add(Finding("evidence", values, f"{words}.", unit="share of facts, of answers"))
+
+
+def _even(table: pd.DataFrame, side: str) -> float:
+    """The memorization ratio with one sentence for each side, both orders together."""
+    both = table.loc[side].loc[[mix.name for mix in MIXES[2:4]], ["memory", "context"]]
+    total = float(both.to_numpy().sum())
+    return float(both["memory"].sum()) / total if total else float("nan")
 
 
 def _say_order(result: Result, outcomes: dict[tuple[str, str], np.ndarray]) -> None:

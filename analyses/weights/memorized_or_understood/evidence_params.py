@@ -67,6 +67,15 @@ class EvidenceParams(BaseModel, frozen=True, extra="forbid"):
         description="Part `traps`: sequences of each cell of length, perplexity and repeats",
     )
 
+    recited_texts: TextPath | None = Field(
+        None,
+        description="Part `recited`: your own texts: a file, a folder or its address (s3://…), in"
+        " place of what was planted in the model, or of texts that stand in many places",
+    )
+    recited_windows: int = Field(
+        240, ge=12, le=5000, description="Part `recited`: at most so many windows of text"
+    )
+
     @model_validator(mode="after")
     def _evidence_can_be_read(self) -> EvidenceParams:
         """Unknown names and unreadable files are said before a model is loaded."""

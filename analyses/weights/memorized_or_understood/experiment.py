@@ -15,6 +15,7 @@ from analyses.weights.memorized_or_understood import (
     popularity_part,
     probes_part,
     puzzles_part,
+    recited_part,
     structure_part,
     tables_part,
     traps_part,
@@ -57,6 +58,7 @@ MODULES: dict[str, PartModule] = {
     "kinds": kinds_part,
     "popularity": popularity_part,
     "traps": traps_part,
+    "recited": recited_part,
 }
 """The module of each part, by its name in `PARTS`."""
 

@@ -18,19 +18,7 @@ from workbench.parts import Part
 if TYPE_CHECKING:
     from hooks.model import InstrumentedModel
 
-Name = Literal[
-    "items",
-    "structure",
-    "components",
-    "puzzles",
-    "path",
-    "probes",
-    "attestation",
-    "tables",
-    "kinds",
-    "popularity",
-    "traps",
-]
+Name = Literal["items", "structure", "components", "puzzles", "path", "probes", "attestation", "tables", "kinds", "popularity", "traps", "recited"]
 
 
 def no_path(model: InstrumentedModel) -> str | None:
@@ -142,6 +130,13 @@ PARTS = [
         " how often they stand there; a copy of the model reads them.",
         unavailable_reason=no_training,
         views=["Copyright traps"],
+    ),
+    Part(
+        "recited",
+        "What recited texts are like",
+        "How recited texts differ from others of their kind, and what comes near without being word"
+        " for word.",
+        views=["Recited or not", "Near copies"],
     ),
 ]
 DEFAULT: list[Name] = ["items", "structure", "components", "puzzles", "path"]

@@ -10,6 +10,7 @@ from analyses.weights.memorized_or_understood import (
     popularity_view,
     probes_view,
     puzzles_view,
+    recited_view,
     structure_view,
     tables_view,
     traps_view,
@@ -32,4 +33,5 @@ VIEWS: list[v.View] = [
     *popularity_view.VIEWS,
     *traps_view.VIEWS,
     claims_view(claims.CLAIMS, claims.ABOUT),
+    *recited_view.VIEWS,
 ]
