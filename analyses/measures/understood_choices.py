@@ -125,14 +125,14 @@ def _context(version: ItemVersion, shown: str) -> Context:
 
 
 def _check_window(model: InstrumentedModel, version: ItemVersion, context: Context) -> None:
-    if model.positions is None:
+    if not (window := model.positions or model.card.context_length):
         return
     question = context.questions[0]
     longest = max(len(model.continuation_tokens(each)) for each in question.candidates)
     read = len(model.tokens(context.text)) + len(model.continuation_tokens(question.ask)) + longest
-    if read > model.positions:
+    if read > window:
         raise BadInput(
             f"{version.question[:60]!r} with its longest option is {read:,} tokens long.",
-            f"at most {model.positions:,}, which {model.card.name} reads",
+            f"at most {window:,}, which {model.card.name} reads",
             "Shorten it, or remove that item.",
         )
