@@ -18,7 +18,20 @@ from workbench.parts import Part
 if TYPE_CHECKING:
     from hooks.model import InstrumentedModel
 
-Name = Literal["items", "structure", "components", "puzzles", "path", "probes", "attestation", "tables", "kinds", "popularity", "traps", "recited"]
+Name = Literal[
+    "items",
+    "structure",
+    "components",
+    "puzzles",
+    "path",
+    "probes",
+    "attestation",
+    "tables",
+    "kinds",
+    "popularity",
+    "traps",
+    "recited",
+]
 
 
 def no_path(model: InstrumentedModel) -> str | None:

@@ -17,7 +17,19 @@ from analyses.weights.memorized_or_understood import (
 )
 from workbench.schema import FindingSchema, Schema
 
-_PARTS = (items_schema, structure_schema, components_schema, probes_schema, puzzles_schema, attestation_schema, tables_schema, kinds_schema, popularity_schema, traps_schema, recited_schema)
+_PARTS = (
+    items_schema,
+    structure_schema,
+    components_schema,
+    probes_schema,
+    puzzles_schema,
+    attestation_schema,
+    tables_schema,
+    kinds_schema,
+    popularity_schema,
+    traps_schema,
+    recited_schema,
+)
 
 SCHEMA = Schema(
     tables=[*(table for part in _PARTS for table in part.TABLES), CLAIMS_TABLE],

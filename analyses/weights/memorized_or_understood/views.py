@@ -32,6 +32,6 @@ VIEWS: list[v.View] = [
     *kinds_view.VIEWS,
     *popularity_view.VIEWS,
     *traps_view.VIEWS,
-    claims_view(claims.CLAIMS, claims.ABOUT),
     *recited_view.VIEWS,
+    claims_view(claims.CLAIMS, claims.ABOUT),
 ]
