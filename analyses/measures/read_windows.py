@@ -42,7 +42,7 @@ class WindowParams(Protocol):
 
 
 @dataclass(frozen=True)
-class ReadWindows:
+class WindowReadings:
     """What was read, with everything needed to say what it means."""
 
     model: InstrumentedModel

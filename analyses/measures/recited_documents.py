@@ -32,14 +32,14 @@ from analyses.measures.document_verdicts import (
 from analyses.measures.pattern_controls import PatternControl, copied_run, pattern_controls
 
 if TYPE_CHECKING:
-    from analyses.measures.read_windows import ReadWindows
+    from analyses.measures.read_windows import WindowReadings
 
 
 @dataclass(frozen=True)
 class RecitationEvidence:
     """What each window says; arrays are (window,)."""
 
-    found: ReadWindows
+    found: WindowReadings
 
     @cached_property
     def whole(self) -> np.ndarray:

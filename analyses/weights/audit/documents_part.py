@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from analyses.measures.document_verdicts import PROVES
-from analyses.measures.read_windows import ReadWindows
+from analyses.measures.read_windows import WindowReadings
 from analyses.measures.recited_documents import RecitationEvidence
 from analyses.measures.sampler import Sampler
 from analyses.measures.scoring import reading, score
@@ -176,7 +176,7 @@ def _judged(
     if not windows:
         return []
     scores = score(model, windows, _SAMPLER, progress=progress)
-    evidence = RecitationEvidence(ReadWindows(model, params, documents, windows, scores))
+    evidence = RecitationEvidence(WindowReadings(model, params, documents, windows, scores))
     of = np.array([window.document for window in windows])
     rows = []
     for number in dict.fromkeys(of.tolist()):

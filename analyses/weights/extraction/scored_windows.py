@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from analyses.measures.read_windows import ReadWindows
+from analyses.measures.read_windows import WindowReadings
 
 if TYPE_CHECKING:
     from analyses.weights.extraction import Params
 
 
 @dataclass(frozen=True)
-class ScoredWindows(ReadWindows):
+class ScoredWindows(WindowReadings):
     """What was read, with everything needed to say what it means."""
 
     params: Params
