@@ -30,7 +30,7 @@ VIEWS = [
         v.finding("attestation", "same_subject", "supported"),
         v.says(schema.ATTESTATION, small=True),
         v.row(
-            v.chart("intervals", "attestation_tests", "test", "model", _hues, zero=False,
+            v.chart("intervals", "attestation_tests", "test", "model", hues=_hues, zero=False,
                     title="What gets more of a yes (.5: neither)", unit="AUC"),
             v.chart("intervals", _odds, "kind", "premise", title="How far it leans to yes",
                     unit="ln yes over no"),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pydantic import BaseModel, Field, model_validator
 
 from analyses.measures import evidence_tables
-from workbench import facts
+from workbench import facts, texts
 from workbench.errors import BadInput
 from workbench.text_files import TextPath
 
@@ -89,4 +89,6 @@ class EvidenceParams(BaseModel, frozen=True, extra="forbid"):
                 facts.relation(name)
         if self.table is not None:
             evidence_tables.from_file(self.table)
+        if self.recited_texts is not None:
+            texts.size_of(self.recited_texts)
         return self
