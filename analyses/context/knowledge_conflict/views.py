@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from functools import partial
 
-import pandas as pd
 from markupsafe import Markup
 
-from analyses.context.knowledge_conflict import schema
+from analyses.context.knowledge_conflict import evidence_view, schema
 from analyses.context.knowledge_conflict import selections as sel
 from analyses.context.knowledge_conflict.headroom import WINS
 from workbench import draw
@@ -31,16 +30,6 @@ _DEPTH = {
 _answers = partial(v.chart, "lines", ylabel="share of prompts (%)", ylim=(-3.0, 103.0))
 _dial = partial(_answers, xlabel="dial: −1 memory … 0 no intervention … +1 context")
 _cost = partial(v.chart, "labelled_bars", sel.cost, "condition", from_first=True)
-
-
-def _ratios(table: str, names: str, by: str, *, title: str) -> v.ViewPart:
-    """Memorization ratios with their intervals."""
-
-    def rows(run: Result) -> pd.DataFrame | None:
-        found = run.tables.get(table)
-        return None if found is None else found.rename(columns={"ratio": "mean"})
-
-    return v.chart("intervals", rows, names, by, zero=False, title=title, unit="ratio")
 
 
 def _untold(run: Result) -> list[Markup]:
@@ -178,14 +167,5 @@ VIEWS = [
         ),
         v.table("transfer", _THESE),
     ], otherwise="this run did not test its heads on other relations and formats (an option)"),
-    v.View("Evidence", needs="evidence", parts=[
-        v.finding("evidence", "evidence_order"),
-        v.row(
-            _ratios("evidence", "mix", "facts", title="Memory among the two answers"),
-            _ratios("evidence_popularity", "mix", "half", title="Known facts, by popularity"),
-            widths=(420, 420),
-        ),
-        v.says(schema.EVIDENCE, small=True),
-        v.table("evidence", _THESE),
-    ], otherwise="this run did not ask with mixed evidence (an option)"),
+    *evidence_view.VIEWS,
 ]  # fmt: skip

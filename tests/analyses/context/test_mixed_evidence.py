@@ -7,12 +7,14 @@ import math
 import pytest
 
 import workbench as wb
+from analyses.context import knowledge_conflict as conflict
 from analyses.context.knowledge_conflict import mixed_evidence as mixed
 from analyses.context.knowledge_conflict.cases import Case
 from analyses.measures.statistics import wilson
 from tests.helpers import planted
 from workbench import facts
 from workbench.errors import BadInput
+from workbench.views import bound
 
 TEMPLATE = "The capital of {subject} is"
 HALF_KNOWN = [1.6] * 8 + [0.0] * 8
@@ -104,3 +106,8 @@ def test_a_format_without_the_statement_is_refused(given) -> None:
     own = "Capital : {answer} . {lead_in}"
     with pytest.raises(BadInput, match="no place for several sentences"):
         wb.run("knowledge-conflict", model, {**given, "format": own})
+
+
+def test_its_view_is_drawn(half_known) -> None:
+    drawn = bound(conflict.VIEWS, half_known, conflict.SCHEMA)
+    assert "cannot be drawn" not in " ".join(map(str, drawn["Evidence"].still()))
