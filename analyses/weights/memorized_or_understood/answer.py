@@ -40,14 +40,14 @@ def _puzzles(result: Result, name: str) -> list[str]:
             f"{name} cannot solve new puzzles: {percent(values['fresh'])}, where guessing gives"
             f" {percent(values['chance'])}."
         ]
-    seen = sign(*spread["apart"])
+    seen, half = sign(*spread["apart"]), values["trained"] / 2
     verdict = (
-        "most of that it has seen, not solved" if seen and values["fresh"] < values["trained"] / 2
-        else "some of that it has seen, not solved" if seen
+        "most of those it has memorized, not solved" if seen and values["fresh"] < half
+        else "some of those it has memorized, not solved" if seen
         else "nothing shows that it has only seen them"
     )  # fmt: skip
     return [
-        f"{name} solves {percent(values['trained'])} of the puzzles it has read and"
+        f"{name} solves {percent(values['trained'])} of the puzzles it has read but"
         f" {percent(values['fresh'])} of fresh ones: {verdict}."
     ]
 

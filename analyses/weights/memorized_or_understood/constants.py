@@ -12,8 +12,8 @@ BOTH = "both"
 IN_OTHER_WORDS, SOLVED_LESS, LIKELY = "other words", "changed", "answer alone"
 """What a puzzle is scored by: ln p of its answer less that of its copies in other words, less that
 of its changed copies, or alone."""
-WITHIN = "trained against fresh puzzles"
-BETWEEN = "the model that read them against the clean one"
+WITHIN = "read against fresh"
+BETWEEN = "this against the clean model"
 """What is told apart."""
 SHUFFLED = "shuffled labels"
 SINGLE, REVERSE, LETTERED, TRUE_FALSE, COMPARISON, TWO_HOPS = FORMS = (

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from analyses.weights.memorized_or_understood.constants import ALL, MODEL
+from analyses.weights.memorized_or_understood.constants import ALL, CLEAN, MODEL, UNTRAINED
+from workbench.draw import colour
 from workbench.wording import percent
 
 if TYPE_CHECKING:
@@ -14,6 +15,18 @@ if TYPE_CHECKING:
     from workbench.views import Pick
 
 _LETTERS = {"chosen": "chosen", "same": "options all the same", "right": "right"}
+
+_HUES = {
+    MODEL: colour.MEMORY, CLEAN: colour.CONTEXT, UNTRAINED: colour.OTHER,
+    "by chance": colour.BLUE_STROKE,
+}  # fmt: skip
+SHORTCUT_HUES = {MODEL: colour.MEMORY, "by chance": colour.BLUE_STROKE}
+
+
+def hues_of_rates(run: Result) -> dict[str, str]:
+    """Of those that there are, for a legend without gaps."""
+    there = set(rates(run)["model"])
+    return {who: hue for who, hue in _HUES.items() if who in there}
 
 
 def _in_percent(rows: pd.DataFrame) -> pd.DataFrame:

@@ -97,7 +97,8 @@ def _say(result: Result) -> None:
         " and solved then",
         False: "Fewer of the fresh ones are solved at the end than before that: what it could solve"
         " gave way to what it memorized",
-        None: "Of the fresh ones as many are solved at the end as before that",
+        None: "Whether more or fewer of the fresh ones are solved than before that is not told"
+        " apart",
     }[sign(low, high)]
     says = (
         f"{begins}. At the end it solves {percent(values['trained'])} of its own puzzles and"

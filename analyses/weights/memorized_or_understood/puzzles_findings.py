@@ -109,15 +109,22 @@ def _add_limem(result: Result) -> None:
     own = trained.iloc[0]
     low, high = rates_apart(own["limem"], own["n"], fresh["limem"], fresh["n"])
     higher = sign(low, high)
-    verdict = (
-        "higher, as where they were memorized" if higher
-        else "no higher" if higher is False else "not told apart"
-    )  # fmt: skip
+    verdict = {
+        True: "higher, as where puzzles were memorized",
+        False: "lower, as where copies are solved with their puzzles",
+        None: "not told apart",
+    }[higher]
+    within = sign(float(own["excess_low"]), float(own["excess_high"]))
+    link = {
+        True: "who solves one solves its copy less often",
+        False: "who solves one solves its copy more often",
+        None: "solving one says nothing of its copy",
+    }[within]
     says = (
-        f"LiMem, the share solved whose changed copies are not, is {percent(own['limem'])} of the"
-        f" puzzles it has read (by chance {percent(own['null'])}) and {percent(fresh['limem'])} of"
-        f" fresh ones (by chance {percent(fresh['null'])}): {verdict}"
-        f" ({100 * low:+.0f} to {100 * high:+.0f} points)."
+        f"Solved, and a changed copy not (LiMem): {percent(own['limem'])} of puzzles it has read"
+        f" and {percent(fresh['limem'])} of fresh ones, {verdict} ({100 * low:+.0f} to"
+        f" {100 * high:+.0f} points). If copies had nothing to do with their puzzles it would be"
+        f" {percent(own['null'])} of those it has read: {link}."
     )
     values = {
         "trained": float(own["limem"]), "fresh": float(fresh["limem"]),

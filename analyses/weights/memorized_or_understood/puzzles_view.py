@@ -7,9 +7,8 @@ from workbench import views as v
 from workbench.draw import colour
 from workbench.result import Result
 
-_HUES = {
-    "trained": colour.MEMORY, "fresh": colour.CONTEXT, "untrained twin": colour.OTHER,
-    "clean model": colour.FUNCTION, "by chance": colour.OTHER,
+_SCORES = {
+    "other words": colour.MEMORY, "changed": colour.FUNCTION, "answer alone": colour.CONTEXT,
 }  # fmt: skip
 _PATH = {
     "trained": colour.MEMORY, "fresh": colour.CONTEXT, "trained, changed": colour.FUNCTION,
@@ -25,17 +24,18 @@ VIEWS = [
     v.View("Puzzles", needs="puzzles", otherwise="the part `puzzles` was not run", parts=[
         v.finding("puzzles", "limem", "contaminated", "untrained_puzzles"),
         v.row(
-            v.chart("intervals", sel.solved, "version", "of", _HUES, zero=False, unit="puzzles (%)",
-                    title="Solved, by what was changed"),
-            v.chart("intervals", sel.limem, "change", "of", _HUES, zero=False, unit="LiMem (%)",
-                    title="Solved, and the changed copy not (LiMem)"),
+            v.chart("intervals", sel.solved, "version", "of", hues=sel.hues_of_solved, zero=False,
+                    unit="puzzles (%)", title="Solved, by what was changed"),
+            v.chart("intervals", sel.limem, "change", "of", hues=sel.hues_of_limem, zero=False,
+                    unit="LiMem (%)", title="Solved, and the changed copy not (LiMem)"),
             widths=(460, 460),
         ),
         v.says(puzzles_schema.SOLVED, small=True), v.says(puzzles_schema.LIMEM, small=True),
-        v.chart("intervals", sel.told_apart, "contrast", "score", zero=False, unit="AUC",
-                title="Told apart by the score of single puzzles; 0.5 is chance", longest=60),
+        v.chart("intervals", sel.told_apart, "contrast", "score", _SCORES, zero=False, unit="AUC",
+                title="Told apart, puzzle by puzzle; 0.5 is chance"),
         v.knob("prompt", "Puzzle", sel.puzzles, width=460), v.on("prompt", _one),
-        v.table("limem"), v.table("puzzles"), v.table("told_apart"), v.table("puzzle_items"),
+        v.table("limem", "LiMem by what was changed"), v.table("puzzles", "Puzzles solved"),
+        v.table("told_apart", "What scores tell apart"), v.table("puzzle_items", "All puzzles"),
     ], first={"prompt": sel.first_puzzle}),
     v.View("Sizes", needs="puzzles", otherwise="the part `puzzles` was not run", parts=[
         v.finding("transfer"),
@@ -51,11 +51,11 @@ VIEWS = [
                     percent=True, scale="powers", hues=_PATH, xlabel="1 + updates", height=340,
                     ylabel="puzzles (%)", level={"chance": 0.125}, title="Solved, step by step"),
             v.chart("curves", sel.path_limem, "step", "limem", "of", interval=("low", "high"),
-                    percent=True, scale="powers", hues=_HUES, xlabel="1 + updates", height=340,
+                    percent=True, scale="powers", hues=sel.HUES, xlabel="1 + updates", height=340,
                     ylabel="LiMem (%)", title="LiMem, and what chance gives"),
             widths=(460, 460),
         ),
         v.says(puzzles_schema.LIMEM, small=True),
-        v.table("path_limem"), v.table("path"),
+        v.table("path_limem", "LiMem, step by step"), v.table("path", "Solved, step by step"),
     ]),
 ]  # fmt: skip

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from analyses.weights.memorized_or_understood.constants import (
+    BETWEEN,
     BOTH,
     FRESH,
     MODEL,
@@ -14,11 +15,32 @@ from analyses.weights.memorized_or_understood.constants import (
     TRAINED,
     UNTRAINED,
 )
+from workbench.draw import colour
 from workbench.wording import percent
 
 if TYPE_CHECKING:
     from workbench.result import Result
     from workbench.views import Pick
+
+HUES = {
+    TRAINED: colour.MEMORY, FRESH: colour.CONTEXT, UNTRAINED: colour.OTHER,
+    "by chance": colour.BLUE_STROKE,
+}  # fmt: skip
+
+
+def _present(rows: pd.DataFrame) -> dict[str, str]:
+    """The colours of those kinds that there are, for a legend without gaps."""
+    return {of: hue for of, hue in HUES.items() if of in set(rows["of"])}
+
+
+def hues_of_solved(run: Result) -> dict[str, str]:
+    """For `solved`."""
+    return _present(solved(run))
+
+
+def hues_of_limem(run: Result) -> dict[str, str]:
+    """For `limem`."""
+    return _present(limem(run))
 
 
 def _in_percent(rows: pd.DataFrame, value: str) -> pd.DataFrame:
@@ -56,7 +78,13 @@ def told_apart(run: Result) -> pd.DataFrame | None:
     table = run.tables.get("told_apart")
     if table is None:
         return None
-    return table.assign(mean=table["auc"], contrast=table["contrast"] + ", " + table["model"])
+    return table.assign(
+        mean=table["auc"],
+        contrast=[
+            one if one == BETWEEN else f"{one}, {who}"
+            for one, who in zip(table["contrast"], table["model"], strict=True)
+        ],
+    )
 
 
 def sizes(run: Result) -> pd.DataFrame:

@@ -5,14 +5,14 @@ from __future__ import annotations
 import pandas as pd
 
 from analyses.weights.memorized_or_understood import structure_schema
-from analyses.weights.memorized_or_understood.constants import MODEL
+from analyses.weights.memorized_or_understood.constants import CLEAN, MODEL, UNTRAINED
 from workbench import views as v
 from workbench.draw import colour
 from workbench.result import Result
 
 _HUES = {
-    "this model": colour.MEMORY, "clean model": colour.CONTEXT, "untrained twin": colour.OTHER,
-    "by chance": colour.FUNCTION,
+    MODEL: colour.MEMORY, CLEAN: colour.CONTEXT, UNTRAINED: colour.OTHER,
+    "by chance": colour.BLUE_STROKE,
 }  # fmt: skip
 _KNOWN = {"single item answered": colour.MEMORY, "not answered": colour.OTHER}
 
@@ -23,6 +23,12 @@ def _forms(run: Result) -> pd.DataFrame:
     own = rows[rows["model"] == MODEL]
     base = 100 * own["chance"]
     return pd.concat([rows, own.assign(model="by chance", mean=base, low=base, high=base)])
+
+
+def _present(run: Result) -> dict[str, str]:
+    """Of those that there are, for a legend without gaps."""
+    there = set(_forms(run)["model"])
+    return {who: hue for who, hue in _HUES.items() if who in there}
 
 
 def _known(run: Result) -> pd.DataFrame:
@@ -40,13 +46,13 @@ VIEWS = [
     v.View("Structure", needs="structure", otherwise="the part `structure` was not run", parts=[
         v.finding("structure", "structure_against_clean"),
         v.row(
-            v.chart("intervals", _forms, "form", "model", _HUES, zero=False, unit="facts (%)",
-                    title="Answered rightly, by the form of the question"),
+            v.chart("intervals", _forms, "form", "model", hues=_present, zero=False,
+                    unit="facts (%)", title="Answered rightly, by the form of the question"),
             v.chart("intervals", _known, "form", "of", _KNOWN, zero=False, unit="facts (%)",
                     title="The same, by whether the single item is answered"),
             widths=(460, 460),
         ),
         v.says(structure_schema.FORMS, small=True),
-        v.table("structure"), v.table("structure_items", "Every fact in every form"),
+        v.table("structure", "By form"), v.table("structure_items", "Every fact in every form"),
     ]),
 ]  # fmt: skip
