@@ -94,6 +94,11 @@ def _other_word(model: InstrumentedModel, word: str, name: bool, draw: random.Ra
     return alike.capitalize() if word[0].isupper() else alike
 
 
+def names_that_ship() -> tuple[str, ...]:
+    """Names of the documents that no organism reads, each once."""
+    return _pool()[0]
+
+
 @cache
 def _pool() -> tuple[tuple[str, ...], tuple[str, ...]]:
     """(names, other words) of the documents that no organism reads, each once."""

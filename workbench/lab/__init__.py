@@ -7,6 +7,7 @@ same seed give the same weights, bit for bit, also after a stop.
 
 I want to say what a stage is             -> stages.py
 I want to change how an update is made    -> training.py
+I want to tune on preferences              -> preference.py
 I want to know how low-rank updates work  -> low_rank.py
 I want to know what a stop leaves         -> stopping.py
 I want to train by a schedule in a file   -> schedule.py (what it says), series.py (the folder it

@@ -11,6 +11,8 @@ fine_tuning.py      a training, measured on the way; given_pair.py: a model that
 law.py              forgetting against the new task's loss
 yardstick.py        what is measured of every mixture of weights
 reset_map.py        modules put back; further.py: the path between, CKA by layer
+training_stages.py  texts planted in stages; task_sequence.py: tasks one after the other;
+                    stage_claims.py, stage_views.py
 retention_tests.py  lost or misplaced; answer_probe.py: its probe
 findings.py, map_findings.py  what is said; claims.py: what of the papers holds
 schema.py           what tables and findings mean

@@ -17,6 +17,7 @@ from analyses.claims import (
 from analyses.measures.forgetting_law import LINE
 from analyses.measures.statistics import sign
 from analyses.training.forgetting import constants as c
+from analyses.training.forgetting import stage_claims
 from analyses.training.forgetting.minus_signs import plain_minus
 from workbench.wording import percent
 
@@ -170,6 +171,7 @@ CLAIMS = [
         "Old answers fall sharply in the first steps",
         "spurious forgetting: within about 150 steps", _early_drop, _GROUPS[2], "steps",
     ),
+    *stage_claims.CLAIMS,
 ]  # fmt: skip
 
 

@@ -7,6 +7,9 @@ from typing import TYPE_CHECKING
 from analyses.training.forgetting import constants as c
 from analyses.training.forgetting.fine_tuning import log_spaced
 from analyses.training.forgetting.params import relations_of
+from analyses.training.forgetting.parts import not_small
+from analyses.training.forgetting.task_sequence import sequence_cost
+from analyses.training.forgetting.training_stages import stages_cost
 from hooks.mixed_weights import module_groups
 from workbench.cost import Cost, total
 
@@ -26,7 +29,13 @@ _COPIES = 6  # of all weights, while a copy is trained and compared
 
 def cost(model: InstrumentedModel, params: Params) -> dict[str, Cost]:
     """By part."""
-    return {part: total(each.values()) for part, each in stages(model, params).items()}
+    of_pair = {part: total(each.values()) for part, each in stages(model, params).items()}
+    if not_small(model) is not None:
+        return of_pair
+    return of_pair | {
+        "stages": stages_cost(model, params.seeds),
+        "tasks": sequence_cost(model, params.seeds),
+    }
 
 
 def stages(model: InstrumentedModel, params: Params) -> dict[str, dict[str, Cost]]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -13,16 +13,19 @@ from analyses.training.forgetting import (
     findings,
     further,
     map_findings,
+    task_sequence,
     training_findings,
+    training_stages,
 )
 from analyses.training.forgetting import constants as c
+from analyses.training.forgetting.costs import cost
 from analyses.training.forgetting.costs import stages as costs
 from analyses.training.forgetting.fine_tuning import fine_tune, task_nats
 from analyses.training.forgetting.first_steps import first_steps
 from analyses.training.forgetting.free_text import free_text
 from analyses.training.forgetting.law import fit_table
 from analyses.training.forgetting.materials import Materials, gather
-from analyses.training.forgetting.parts import PARTS, TRAINING
+from analyses.training.forgetting.parts import ALONE, PARTS, TRAINING
 from analyses.training.forgetting.remedies import remedies
 from analyses.training.forgetting.reset_map import ResetMap
 from analyses.training.forgetting.retention_tests import run_tests
@@ -65,8 +68,30 @@ def run(model: InstrumentedModel, params: Params, progress: Progress) -> Result:
     parts = running(PARTS, params)
     left_out = parts & TRAINING if params.tuned.strip() else set()
     parts -= left_out | ({"remedies"} if "law" in left_out else set())
-    left = stages(progress, model, of_parts(costs(model, params), parts))
+    small = {part: each for part, each in cost(model, params).items() if part in parts & ALONE}
+    of_pair = costs(model, params) if parts - ALONE else {}
+    left = stages(progress, model, of_parts(of_pair, parts) | small)
     result = Result(c.NAME)
+    if parts - ALONE:
+        _on_a_pair(model, params, result, parts, left, progress, left_out)
+    for name, add in _SMALL.items():
+        if name in parts:
+            add(result, model, params.seeds, params.seed, left[name])
+            progress.checkpoint(result)
+    claims.add_claims(result)
+    progress(1.0, "Done")
+    return result
+
+
+def _on_a_pair(
+    model: InstrumentedModel,
+    params: Params,
+    result: Result,
+    parts: set[str],
+    left: Mapping[str, Progress],
+    progress: Progress,
+    left_out: set[str],
+) -> None:
     one = _Run(model, params, result, gather(model, params, left["prepare"], left["pair"]))
     _say_pair(one)
     if left_out:
@@ -76,9 +101,6 @@ def run(model: InstrumentedModel, params: Params, progress: Progress) -> Result:
         if name in parts:
             do(one, left[name])
             progress.checkpoint(result)
-    claims.add_claims(result)
-    progress(1.0, "Done")
-    return result
 
 
 def _say_pair(one: _Run) -> None:
@@ -183,6 +205,10 @@ def _free_text(one: _Run, progress: Progress) -> None:
     training_findings.add_format(one.result)
 
 
+_SMALL: dict[str, Callable[[Result, InstrumentedModel, int, int, Progress], None]] = {
+    "stages": training_stages.add_stages,
+    "tasks": task_sequence.add_sequence,
+}
 _DO: dict[str, Callable[[_Run, Progress], None]] = {
     "law": _law,
     "reset-map": _reset_map,

@@ -87,6 +87,13 @@ class Params(BaseModel, frozen=True, extra="forbid"):
     early: int = Field(
         150, ge=4, le=2000, description="Part `first-steps`: steps that are measured one by one"
     )
+    seeds: int = Field(
+        2,
+        ge=1,
+        le=10,
+        description="Parts `stages` and `tasks`: trainings, each with texts and an order of its"
+        " own",
+    )
     seed: int = Field(0, ge=0, le=2**31 - 1, description="Of texts, order, updates and draws")
 
     @model_validator(mode="after")

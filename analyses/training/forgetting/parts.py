@@ -2,14 +2,25 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from workbench.parts import Part
 
+if TYPE_CHECKING:
+    from hooks.model import InstrumentedModel
+
 Name = Literal[
     "pair", "law", "reset-map", "reset-more", "lost-or-misplaced", "path", "cka", "first-steps",
-    "remedies", "aligned",
+    "remedies", "aligned", "stages", "tasks",
 ]  # fmt: skip
+
+
+def not_small(model: InstrumentedModel) -> str | None:
+    """Why a model is not trained dozens of times, or None."""
+    from analyses.measures.exposure_trainings import no_small_model
+
+    return no_small_model(model)
+
 
 PARTS = [
     Part(
@@ -88,7 +99,25 @@ PARTS = [
         stands_on=["pair"],
         views=["Format"],
     ),
+    Part(
+        "stages",
+        "Through the stages",
+        "Texts planted in pre-training, fine-tuning and preference tuning, followed through what"
+        " comes next; a small model.",
+        unavailable_reason=not_small,
+        views=["Stages"],
+    ),
+    Part(
+        "tasks",
+        "Task after task",
+        "The retention matrix of tasks one after the other, from the model as it is and from random"
+        " weights; a small model.",
+        unavailable_reason=not_small,
+        views=["Tasks"],
+    ),
 ]
+ALONE = {"stages", "tasks"}
+"""Parts that need no base that knows facts."""
 DEFAULT: list[Name] = ["law", "reset-map", "lost-or-misplaced", "path", "cka"]
 TRAINING = {"law", "first-steps", "remedies"}
 """Parts that train the base themselves: they are left out of a pair that is given."""

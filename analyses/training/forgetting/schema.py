@@ -50,6 +50,16 @@ PATH = (
     " little past both."
 )
 
+STAGES = (
+    "Every text is dealt to its part by lot. Preference pairs: a prompt with two answers; in half"
+    " of them the chosen one is a planted text's second half, in half the rejected one. “More"
+    " fine-tuning” is the branch without preference tuning: as many updates, on the other texts."
+)
+TASKS = (
+    "A row is what is said behind so many tasks. A task is a set of texts dealt by lot. Random"
+    " weights are those of the same architecture before any training."
+)
+
 SCHEMA = Schema(
     tables=[
         TableSchema("points", "Forgetting along each training.", [
@@ -201,6 +211,43 @@ SCHEMA = Schema(
             C("prompt", "What is continued."),
             C("text", "What is written."),
         ]),
+        TableSchema("stage_survival", "Texts by where they were planted, behind every stage.", [
+            C("moment", "Behind which stage."),
+            C("planted", "In which stage it was read, or as which answer of preference pairs."),
+            C("gain", "How far its loss fell beyond that of texts never read.", _NATS),
+            _LOW,
+            _HIGH,
+            C("recalled", "Share that is recalled: ten tokens behind the first half."),
+            C("recalled_low", "Lower end of its 95 % interval."),
+            C("recalled_high", "Upper end."),
+            C("match", "Mean tokens of the second half that are said.", "tokens"),
+            C("n", "Texts, of all seeds.", title="texts"),
+        ]),
+        TableSchema("stage_effects", "What a stage takes or gives, text by text.", [
+            C("effect", "Which texts, and between which stages."),
+            C("difference", "Mean change of the gain.", _NATS),
+            _LOW,
+            _HIGH,
+            C("n", "Texts, of all seeds.", title="texts"),
+        ]),
+        TableSchema("retention_matrix", "What is said of every task behind every task.", [
+            C("start", "The model as it is, or random weights."),
+            C("behind", "Tasks that were learned by then; 0 is before the first."),
+            C("task", "Which task is asked."),
+            C("said", "Mean share of the second half that is said."),
+            _LOW,
+            _HIGH,
+            C("n", "Texts, of all seeds.", title="texts"),
+        ]),
+        TableSchema("sequence", "The matrix in four numbers.", [
+            C("start", "The model as it is, or random weights."),
+            C("average", "Mean of the last row."),
+            C("learning", "Mean of what is said right behind the task's own."),
+            C("transfer", "Backward transfer: last row less that; negative is forgetting."),
+            C("forgetting", "Best row less the last."),
+            C("never_read", "The same of texts that no task has, in the last row.",
+              title="never read"),
+        ]),
         CLAIMS_TABLE,
     ],
     findings=[
@@ -217,6 +264,8 @@ SCHEMA = Schema(
         F("first_steps", "The first steps", "share of the fall"),
         F("remedies", "Remedies against the line", "nats per token"),
         F("format", "What changes in free text", "share"),
+        F("stages", "Survival through the stages", "share of texts"),
+        F("tasks", "Task after task", "share of tokens"),
         CLAIMS_FINDING,
     ],
 )  # fmt: skip

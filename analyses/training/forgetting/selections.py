@@ -188,3 +188,31 @@ def path(run: Result) -> pd.DataFrame:
     """Losses in nats, facts in percent."""
     table = run.tables["path"]
     return table.assign(right=100 * table["right"])
+
+
+_MAIN_LINE = ("before", "pre-training", "fine-tuning", "preference tuning")
+
+
+def stage_curves(run: Result) -> pd.DataFrame:
+    """Gain behind the stages one after the other; the branch without preference tuning is in the
+    table.
+    """
+    table = run.tables["stage_survival"]
+    rows = table[table["moment"].isin(_MAIN_LINE)]
+    return rows.assign(at=[_MAIN_LINE.index(moment) for moment in rows["moment"]])
+
+
+def stage_bars(run: Result) -> pd.DataFrame:
+    """What a stage takes or gives, as means with intervals."""
+    return run.tables["stage_effects"].assign(mean=lambda t: t["difference"], of="change of gain")
+
+
+def matrix_of(run: Result, start: str) -> pd.DataFrame:
+    """The retention matrix from one start, in percent."""
+    table = run.tables["retention_matrix"]
+    rows = table[table["start"] == start]
+    return rows.assign(
+        said=100 * rows["said"],
+        behind=["before" if n == 0 else f"behind {n}" for n in rows["behind"]],
+        asked=[f"task {n}" for n in rows["task"]],
+    )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from analyses.claims import view as claims_view
-from analyses.training.forgetting import claims, schema
+from analyses.training.forgetting import claims, schema, stage_views
 from analyses.training.forgetting import selections as sel
 from workbench import draw
 from workbench import views as v
@@ -162,5 +162,6 @@ VIEWS = [
         v.table("format"),
         v.table("texts", "The texts"),
     ]),
+    *stage_views.VIEWS,
     claims_view(claims.CLAIMS, claims.ABOUT),
 ]  # fmt: skip

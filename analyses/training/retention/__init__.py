@@ -10,6 +10,9 @@ forgetting_tables.py  what is left after the last reading, and how long texts ar
 profile_tables.py   what a first reading caused, with bands
 forecast_tables.py  what earlier steps tell of the last one; access along training
 few_shot.py         reading a few times, live; few_shot_tables.py: its tables
+dose_timing.py, access_remedies.py, triples.py, training_choices.py, repeated_data.py
+                    parts that train a small model many times; lab_*.py: their schema, selections,
+                    claims and views
 findings.py, few_shot_findings.py  what is said; claims.py: what of the papers holds
 schema.py           what tables and findings mean
 selections.py       what is looked at of a run

@@ -18,6 +18,7 @@ from analyses.claims import (
     verdict_of,
 )
 from analyses.measures.statistics import sign
+from analyses.training.retention import lab_claims
 from analyses.training.retention.constants import (
     EARLY_DROP,
     KEPT,
@@ -37,12 +38,12 @@ if TYPE_CHECKING:
     from workbench.result import Result
 
 PAPER = (
-    "Orhan 2023, Chang et al. 2024, Lesci et al. 2024, Biderman et al. 2023, Zhu et al. 2024 and"
-    " Wei et al. 2025"
+    "Orhan 2023, Chang et al. 2024, Lesci et al. 2024, Biderman et al. 2023, Zhu et al. 2024, Wei"
+    " et al. 2025, Zheng et al. 2024 and Hernandez et al. 2022"
 )
 ABOUT = (
-    "The claims of six papers, and what this run measured of each on its own model. Models of a few"
-    " million weights forget faster and recite less than those of the papers."
+    "The claims of eight papers, and what this run measured of each on its own model. Models of a"
+    " few million weights forget faster and recite less than those of the papers."
 )
 _TEXTS = "95 % over texts"
 
@@ -253,6 +254,7 @@ CLAIMS = [
           "Pythia: useful precision, low recall", _precise, _GROUPS[3], "forecast"),
     Claim("A text is reached from its beginning, not from its middle (Zhu et al. 2024)",
           "GPT-2 large: full recitation, no selective one", _sequential, _GROUPS[3], "access"),
+    *lab_claims.CLAIMS,
 ]  # fmt: skip
 
 

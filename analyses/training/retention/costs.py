@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from analyses.measures.exposure_access import access_along_cost
 from analyses.measures.exposure_panel import panel_cost
 from analyses.measures.scoring import reading
+from analyses.training.retention.access_remedies import access_remedies_cost
 from analyses.training.retention.constants import FOILS
+from analyses.training.retention.dose_timing import dose_timing_cost
 from analyses.training.retention.few_shot import ROW, measured_at, updates_in_all
-from analyses.training.retention.parts import training_of
+from analyses.training.retention.parts import many_tokens, not_small, training_of
+from analyses.training.retention.repeated_data import repeated_cost
+from analyses.training.retention.training_choices import choices_cost
+from analyses.training.retention.triples import triples_cost
 from workbench.cost import Cost
 
 if TYPE_CHECKING:
@@ -24,7 +30,7 @@ _OPENED = 1.2e-8  # seconds for a weight of a kept step: read, rebuilt, compared
 
 def cost(model: InstrumentedModel, params: Params) -> dict[str, Cost]:
     """By part."""
-    live = {"few-shot": _few_shot(model, params)}
+    live = {"few-shot": _few_shot(model, params)} | _trainings(model, params)
     found = training_of(model)
     if isinstance(found, str) or not found[1].entries:
         return live
@@ -41,6 +47,20 @@ def cost(model: InstrumentedModel, params: Params) -> dict[str, Cost]:
         "forecast": Cost(seconds=1.0),
         "access": access_along_cost(model, texts // 5, length, steps) + opened,
     } | live
+
+
+def _trainings(model: InstrumentedModel, params: Params) -> dict[str, Cost]:
+    """Parts that train a small model many times, of those that it can have."""
+    own: dict[str, Callable[[InstrumentedModel, int], Cost]] = {
+        "dose-timing": dose_timing_cost,
+        "access-remedies": access_remedies_cost,
+        "triples": triples_cost,
+        "training-choices": choices_cost,
+    }
+    costs = {} if not_small(model) else {p: of(model, params.seeds) for p, of in own.items()}
+    if many_tokens(model) is None:
+        costs["repeated-data"] = repeated_cost(model, params.seeds)
+    return costs
 
 
 def _few_shot(model: InstrumentedModel, params: Params) -> Cost:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from analyses.training.retention import (
+    access_remedies,
     claims,
+    dose_timing,
     few_shot,
     few_shot_findings,
     few_shot_tables,
@@ -13,7 +16,10 @@ from analyses.training.retention import (
     forecast_tables,
     forgetting_tables,
     profile_tables,
+    repeated_data,
     step_tables,
+    training_choices,
+    triples,
 )
 from analyses.training.retention.constants import NAME
 from analyses.training.retention.costs import cost
@@ -27,6 +33,14 @@ if TYPE_CHECKING:
     from analyses.training.retention.params import Params
     from hooks.model import InstrumentedModel
     from workbench.progress import Progress
+
+_TRAININGS: dict[str, Callable[[Result, InstrumentedModel, int, int, Progress], None]] = {
+    "dose-timing": dose_timing.add_dose_timing,
+    "access-remedies": access_remedies.add_access_remedies,
+    "triples": triples.add_triples,
+    "training-choices": training_choices.add_choices,
+    "repeated-data": repeated_data.add_repeated,
+}
 
 
 @ordinary
@@ -65,6 +79,11 @@ def run(model: InstrumentedModel, params: Params, progress: Progress) -> Result:
         found = few_shot.few_shot(model, params, texts, left["few-shot"])
         few_shot_tables.add_tables(result, model, found, params)
         few_shot_findings.add_few_shot(result)
+        progress.checkpoint(result)
+    for part, add in _TRAININGS.items():
+        if part in parts:
+            add(result, model, params.seeds, params.seed, left[part])
+            progress.checkpoint(result)
     findings.add_answer(result)
     claims.add_claims(result)
     progress(1.0, "Done")

@@ -69,4 +69,11 @@ class Params(BaseModel, frozen=True, extra="forbid"):
         description="Part `few-shot`: updates with the optimizer's moments kept, and with a"
         " warm-up, beside those with moments reset; 0 leaves these out",
     )
+    seeds: int = Field(
+        2,
+        ge=1,
+        le=10,
+        description="Parts that train small models: trainings of each kind, each with texts, rows"
+        " and an order of its own",
+    )
     seed: int = Field(0, ge=0, le=2**31 - 1, description="Of everything that is drawn by lot")

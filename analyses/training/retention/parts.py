@@ -13,7 +13,18 @@ if TYPE_CHECKING:
     from hooks.model import InstrumentedModel
     from workbench.organisms.ledger import Ledger
 
-Name = Literal["recall", "profiles", "forecast", "access", "few-shot"]
+Name = Literal[
+    "recall",
+    "profiles",
+    "forecast",
+    "access",
+    "few-shot",
+    "dose-timing",
+    "access-remedies",
+    "triples",
+    "training-choices",
+    "repeated-data",
+]
 
 
 def training_of(model: InstrumentedModel) -> tuple[WeightSeries, Ledger] | str:
@@ -70,6 +81,20 @@ def fixed_weights(model: InstrumentedModel) -> str | None:
     return None
 
 
+def not_small(model: InstrumentedModel) -> str | None:
+    """Why a model is not trained dozens of times, or None."""
+    from analyses.measures.exposure_trainings import no_small_model
+
+    return no_small_model(model)
+
+
+def many_tokens(model: InstrumentedModel) -> str | None:
+    """Why a model's tokenizer is none for models of 0.3 million weights, or None."""
+    from analyses.training.retention.repeated_data import large_vocabulary
+
+    return large_vocabulary(model)
+
+
 PARTS = [
     Part(
         "recall",
@@ -110,6 +135,45 @@ PARTS = [
         " what is left, update by update (Orhan 2023). The model is put back afterwards.",
         unavailable_reason=fixed_weights,
         views=["Few readings"],
+    ),
+    Part(
+        "dose-timing",
+        "Number and time of readings, by lot",
+        "A small model reads texts 1 to 16 times in six parts of a training, dealt by lot, and the"
+        " same in a training twice as long (Hubble).",
+        unavailable_reason=not_small,
+        views=["Dose and time"],
+    ),
+    Part(
+        "access-remedies",
+        "Remedies of sequential access",
+        "Whether passages are reached in their middle when they were read in permuted copies, or"
+        " are recited first.",
+        unavailable_reason=not_small,
+        views=["Remedies"],
+    ),
+    Part(
+        "triples",
+        "Knowledge base",
+        "Triples are read, and asked for as they stand, in questions, the other way, and two put"
+        " together: fit against inference.",
+        unavailable_reason=not_small,
+        views=["Knowledge base"],
+    ),
+    Part(
+        "training-choices",
+        "Batch, rate and duplication",
+        "What they do to what a text gains, and to what is left behind other text.",
+        unavailable_reason=not_small,
+        views=["Batch and rate"],
+    ),
+    Part(
+        "repeated-data",
+        "Repeated data",
+        "Models of 0.3 and 0.6 million weights are trained from nothing with a share of their data"
+        " repeated 1 to 512 times: loss, copying, induction heads, effective size.",
+        unavailable_reason=many_tokens,
+        views=["Repeated data"],
     ),
 ]
 DEFAULT: list[Name] = ["recall", "profiles", "forecast", "access", "few-shot"]

@@ -2,6 +2,7 @@
 
 from analyses.claims import FINDING as CLAIMS_FINDING
 from analyses.claims import TABLE as CLAIMS_TABLE
+from analyses.training.retention import lab_schema
 from workbench.schema import Column as C
 from workbench.schema import FindingSchema as F
 from workbench.schema import Schema, TableSchema
@@ -258,6 +259,7 @@ SCHEMA = Schema(
             C("number", "How many."),
             _ITEM, C("pos", "Position of the token, from 0."), _TOKEN, _SAID, _P, _RIGHT,
         ]),
+        *lab_schema.TABLES,
         CLAIMS_TABLE,
     ],
     findings=[
@@ -274,6 +276,7 @@ SCHEMA = Schema(
         F("few_shot", "Readings it takes, live", "readings; half_life: updates; −1: not reached"),
         F("few_left", "What is left, live", "share of texts"),
         F("early_drop", "What the first updates take", "share of tokens"),
+        *lab_schema.FINDINGS,
         CLAIMS_FINDING,
     ],
 )  # fmt: skip

@@ -7,7 +7,7 @@ from functools import partial
 import pandas as pd
 
 from analyses.claims import view as claims_view
-from analyses.training.retention import claims, schema
+from analyses.training.retention import claims, lab_views, schema
 from analyses.training.retention import selections as sel
 from analyses.training.retention.constants import FOILS, KEPT, RESET, WARMED
 from workbench import draw
@@ -182,5 +182,6 @@ VIEWS = [
                 title="Tokens recited, text by moment"),
         v.table("few_shot"), v.table("few_later"), v.table("studied", "The texts"),
     ], first={"prompt": sel.first_studied, "moment": sel.last_study}),
+    *lab_views.VIEWS,
     claims_view(claims.CLAIMS, claims.ABOUT),
 ]  # fmt: skip
