@@ -40,6 +40,7 @@ class Cells:
         given, given_blocked: (token,); the context as it is.
         neutral, neutral_blocked: (draw, token); neutral text in its place.
         of_parts: (draw × part, token); what blocking a random part of the neutral text takes.
+        without: (token,); the question with nothing before it. None where it was not read.
         given_wiped: (token,), neutral_wiped: (draw, token): recurrent states wiped before the
             question; None where there are none.
         given_masked: (token,), neutral_masked: (draw, token): the slots that the answer reads in
@@ -52,6 +53,7 @@ class Cells:
     neutral: np.ndarray
     neutral_blocked: np.ndarray
     of_parts: np.ndarray
+    without: np.ndarray | None = None
     given_wiped: np.ndarray | None = None
     neutral_wiped: np.ndarray | None = None
     given_masked: np.ndarray | None = None
@@ -133,11 +135,13 @@ class Setting:
     Attributes:
         asked: the prompt whose cells are read.
         contexts: what may stand in the context's place, one for each draw.
+        bare: tokens of the question with nothing before it.
         is_alone: the prompt has no context of its own.
     """
 
     asked: PromptParts
     contexts: tuple[Replaced, ...]
+    bare: tuple[int, ...]
     is_alone: bool
 
 
@@ -162,7 +166,8 @@ def prepare(
             (),
             (asked.question[0] + shift, asked.question[1] + shift),
         )
-        return Setting(longer, tuple(((at, run[:AROUND]),) for run in runs), True)
+        replaced_by = tuple(((at, run[:AROUND]),) for run in runs)
+        return Setting(longer, replaced_by, tuple(asked.ids), True)
     contexts = []
     for run in runs:
         reached, replaced = 0, []
@@ -170,7 +175,9 @@ def prepare(
             replaced.append((start, run[reached : reached + stop - start]))
             reached += stop - start
         contexts.append(tuple(replaced))
-    return Setting(asked, tuple(contexts), False)
+    of_context = {at for start, stop in asked.context for at in range(start, stop)}
+    bare = tuple(each for at, each in enumerate(asked.ids) if at not in of_context)
+    return Setting(asked, tuple(contexts), bare, False)
 
 
 def context_tokens(asked: PromptParts) -> int:
@@ -209,10 +216,12 @@ def measure(
     blocked = [each[1] if subject is not None else np.full(n, np.nan) for each in cells]
     of_parts = [each[0] - row for each in cells[1 : 1 + _PARTS_IN] for row in each[2:]]
     absent = np.full(n, np.nan)
+    without = read_answer(model, setting.bare, answer, [PromptChange()]).logp[0]
     return Cells(
         given=absent if setting.is_alone else cells[0][0],
         given_blocked=absent if setting.is_alone else blocked[0],
         neutral=np.array([each[0] for each in cells[1:]]),
         neutral_blocked=np.array(blocked[1:]),
         of_parts=np.array(of_parts).reshape(-1, n),
+        without=without.numpy().astype(float),
     )

@@ -252,6 +252,8 @@ def _cell_table(cells: design.Cells) -> pd.DataFrame:
     if cells.given_wiped is not None and cells.neutral_wiped is not None:
         rows.append(("as given", "state wiped", -1, cells.given_wiped))
         rows += [("neutral", "state wiped", n, row) for n, row in enumerate(cells.neutral_wiped)]
+    if cells.without is not None:
+        rows.append(("none", "seen", -1, cells.without))
     if cells.given_masked is not None:
         rows.append(("as given", "slots masked", -1, cells.given_masked))
     if cells.neutral_masked is not None:

@@ -70,7 +70,7 @@ SCHEMA = Schema(
               title="a source"),
         ]),
         TableSchema("cells", "The experiment, cell by cell.", [
-            C("context", "`as given`, or `neutral` text in its place."),
+            C("context", "`as given`, `neutral` text in its place, or `none`."),
             C("memory", "Whether the subject is `seen` or `blocked`, or the `state wiped` before"
               " the question.", title="subject"),
             C("draw", "Number of the neutral text; -1 is the context as it is."),

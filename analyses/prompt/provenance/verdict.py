@@ -46,13 +46,18 @@ def effects(cells: Cells) -> list[Effect]:
     if cells.has_context:
         prompt = _effect(PROMPT, cells.of_prompt.sum(-1), _largest(cells.of_neutral))
         added = float((cells.given - cells.neutral).sum(-1).mean())
-        able = added >= LEAST or _sayable(cells.given_blocked)
+        if cells.without is not None:  # neutral text may do harm, and any other then looks good
+            added = min(added, float((cells.given - cells.without).sum()))
+        without_subject = float((cells.given_blocked - cells.neutral_blocked).sum(-1).mean())
+        alone_able = _sayable(cells.given_blocked) and not without_subject < LEAST
+        able = added >= LEAST or alone_able
         found.append(prompt if able else replace(prompt, named=False))
     null = _largest(cells.of_parts)
     weights = _effect(WEIGHTS, cells.of_weights.sum(-1), null)
     alone = _effect(WEIGHTS, cells.alone.sum(-1), null)
     named = False if alone.named is False else weights.named and alone.named
-    if np.isfinite(weights.nats) and not _sayable(cells.neutral):
+    by_itself = cells.without is not None and _sayable(cells.without)
+    if np.isfinite(weights.nats) and not by_itself and not _sayable(cells.neutral):
         named = False
     found.append(replace(weights, named=named))
     if (state := cells.of_state) is not None:

@@ -14,6 +14,7 @@ RULE = (
     "A source is named where its effect on the answer is above 0 (95 % interval over the neutral"
     " texts), above every matched random part, and at least doubles the answer's probability (0.7"
     " nats). The weights must also leave it at least 3 % likely per token where the prompt says"
-    " nothing of it; the prompt must double it with the subject seen, or leave it that likely with"
-    " the subject blocked."
+    " nothing of it (neutral text before the question, or nothing); the prompt must double it with"
+    " the subject seen, beside neutral text and beside nothing, or double it with the subject"
+    " blocked and leave it that likely."
 )

@@ -114,13 +114,14 @@ def test_cells_are_those_of_plain_passes(tiny):
     np.testing.assert_allclose(added, corners, atol=1e-9)
 
 
-def cells_of(given, blocked, neutral_, neutral_blocked, parts=(0.0,)):
+def cells_of(given, blocked, neutral_, neutral_blocked, parts=(0.0,), without=None):
     def column(values):
         return np.array(values, float).reshape(-1, 1)
 
     return design.Cells(
         np.array([given], float), np.array([blocked], float), column(neutral_),
         column(neutral_blocked), column(parts),
+        without=None if without is None else np.array([without], float),
     )  # fmt: skip
 
 
@@ -134,6 +135,13 @@ def cells_of(given, blocked, neutral_, neutral_blocked, parts=(0.0,)):
         (cells_of(-2, -2, [-1, -9, -4], [-1, -9, -4]), UNTOLD),
         # less improbable from the weights, and yet never said by them
         (cells_of(-0.1, -0.3, [-12, -12.1, -11.9], [-18, -18.1, -17.9]), PROMPT),
+        # neutral text makes it forget what it says where nothing stands before the question
+        (cells_of(-0.1, -0.3, [-5, -5.1, -4.9], [-9, -9.1, -8.9], without=-0.5), BOTH),
+        # the context is better than neutral text and no better than none; nor is it without the
+        # subject more than other texts
+        (cells_of(-1, -3, [-4, -4.1, -3.9], [-9, -9.1, -8.9], without=-0.9), BOTH),
+        (cells_of(-1, -6, [-4, -4.1, -3.9], [-9, -9.1, -8.9], without=-0.9), WEIGHTS),
+        (cells_of(-1, -3, [-2.4, -2.5, -2.3], [-3.4, -3.5, -3.3], without=-0.9), WEIGHTS),
     ],
 )
 def test_the_rule(cells, word):
