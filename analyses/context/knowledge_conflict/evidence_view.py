@@ -21,7 +21,7 @@ def _ratios(table: str, names: str, by: str, *, title: str) -> v.ViewPart:
 
 VIEWS = [
     v.View("Evidence", needs="evidence", parts=[
-        v.finding("evidence", "evidence_order"),
+        v.finding("evidence", "evidence_order", "evidence_dates"),
         v.row(
             _ratios("evidence", "mix", "facts", title="Memory among the two answers"),
             _ratios("evidence_popularity", "mix", "half", title="Known facts, by popularity"),

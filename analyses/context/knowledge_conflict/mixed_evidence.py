@@ -38,6 +38,8 @@ if TYPE_CHECKING:
 
 MEMORY_FIRST, COUNTER_FIRST, IN_TURN, ALONE = "memory first", "contradiction first", "in turn", ""
 KNOWN, UNKNOWN = "known", "not known"
+OLD, NEW = 1931, 2031
+"""Years of a document with the contradiction: before most of what was read, and after it."""
 
 
 @dataclass(frozen=True)
@@ -47,11 +49,14 @@ class Mix:
     memory: int
     counter: int
     order: str
+    year: int = 0
+    """Of the document that the sentences stand in; 0: no document is named."""
 
     @property
     def name(self) -> str:
         """ "2 : 1, memory first"."""
-        return f"{self.memory} : {self.counter}" + (f", {self.order}" if self.order else "")
+        dated = f", dated {self.year}" if self.year else ""
+        return f"{self.memory} : {self.counter}" + (f", {self.order}" if self.order else "") + dated
 
 
 MIXES = (
@@ -63,6 +68,8 @@ MIXES = (
     Mix(2, 1, MEMORY_FIRST),
     Mix(1, 2, COUNTER_FIRST),
     Mix(1, 3, COUNTER_FIRST),
+    Mix(0, 1, ALONE, OLD),
+    Mix(0, 1, ALONE, NEW),
 )
 """One side alone, both alike in either order, and either side outnumbered but with the last"
 " word.
@@ -85,6 +92,8 @@ def evidence(relation: Relation, case: Case, mix: Mix) -> str:
     for_counter = [for_counter[0], *for_counter[:0:-1]]
     memory = _some(for_memory, mix.memory)
     counter = _some(for_counter, mix.counter)
+    if mix.year:
+        return f"From a document of {mix.year}: {' '.join([*memory, *counter])}"
     if mix.order == COUNTER_FIRST:
         return " ".join([*counter, *memory])
     if mix.order == IN_TURN:
@@ -162,6 +171,7 @@ def add_mixed_evidence(
         result.tables["evidence_popularity"] = pd.DataFrame(popular)
     _say_lone(result)
     _say_order(result, outcomes)
+    _say_dates(result, outcomes)
 
 
 def ratio(outcomes: Sequence[str]) -> tuple[float, float, float, int]:
@@ -245,6 +255,28 @@ def _say_order(result: Result, outcomes: dict[tuple[str, str], np.ndarray]) -> N
             f"{words}: memory's answer is given {percent(gain, sign=True)} more often where its"
             f" sentence stands behind the contradiction than where it stands before it (95 %:"
             f" {percent(low, sign=True)} to {percent(high, sign=True)}, the same facts in both).",
+            unit="share of known facts", interval=(low, high),
+        )
+    )  # fmt: skip
+
+
+def _say_dates(result: Result, outcomes: dict[tuple[str, str], np.ndarray]) -> None:
+    old, new = (outcomes[KNOWN, mix.name] == "context" for mix in MIXES if mix.year)
+    gain, (low, high) = paired_gain(new.astype(int) - old.astype(int))
+    lead = (
+        f"A document of {NEW} is believed more against memory than one of {OLD}"
+        if low > 0
+        else f"A document of {OLD} is believed more against memory than one of {NEW}"
+        if high < 0
+        else "The date of a document does not tell"
+    )
+    result.add(
+        Finding(
+            "evidence_dates", gain,
+            f"{lead}: a contradiction alone is followed in {percent(float(new.mean()))} of known"
+            f" facts where its document is of {NEW}, in {percent(float(old.mean()))} where it is of"
+            f" {OLD} ({percent(gain, sign=True)}, 95 %: {percent(low, sign=True)} to"
+            f" {percent(high, sign=True)}, the same facts in both).",
             unit="share of known facts", interval=(low, high),
         )
     )  # fmt: skip

@@ -361,5 +361,10 @@ SCHEMA = Schema(
             "share of facts, of answers",
         ),
         F("evidence_order", "Memory's answer, said last less said first", "share of known facts"),
+        F(
+            "evidence_dates",
+            "Contradictions followed, document of 2031 less of 1931",
+            "share of facts",
+        ),
     ],
 )

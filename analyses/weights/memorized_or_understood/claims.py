@@ -16,6 +16,7 @@ from analyses.claims import (
 )
 from analyses.measures import understood_choices as asking
 from analyses.measures.statistics import sign
+from analyses.weights.memorized_or_understood import evidence_claims
 from analyses.weights.memorized_or_understood.constants import (
     FORMS,
     LEAST,
@@ -29,7 +30,7 @@ from workbench.wording import percent, percent_span
 if TYPE_CHECKING:
     from workbench.result import Finding, Result
 
-PAPER = "Xie et al. 2024, Balepur et al. 2024 and Cao et al. 2024"
+PAPER = f"Xie et al. 2024, Balepur et al. 2024, Cao et al. 2024, {evidence_claims.PAPERS}"
 ABOUT = (
     "The claims are of models with billions of parameters; this run asked one model of its own."
     " Where a small model is at chance, a claim about what it solves cannot hold, and that is said."
@@ -153,6 +154,7 @@ CLAIMS = [
     Claim("A single item is answered better than items around the same fact",
           "a contaminated model: the item rises, the structure does not", _single_item, _GROUPS[2],
           "structure"),
+    *evidence_claims.CLAIMS,
 ]  # fmt: skip
 JUDGED = {claim.needs for claim in CLAIMS}
 """Tables without any of which there is nothing to judge."""

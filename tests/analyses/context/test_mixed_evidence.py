@@ -61,6 +61,7 @@ def test_the_context_has_so_many_sentences_in_this_order(llama, mix: mixed.Mix) 
     sides = [side for _, side in sorted(places)]
     assert sides.count("memory") == mix.memory
     assert sides.count("counter") == mix.counter
+    assert text.startswith(f"From a document of {mix.year}: ") == bool(mix.year)
     starts = {mixed.MEMORY_FIRST: "memory", mixed.COUNTER_FIRST: "counter"}
     assert sides[0] == starts.get(mix.order, sides[0])
     if mix.order == mixed.IN_TURN:
