@@ -20,18 +20,16 @@ def _slots(module: nn.Module) -> MemorySlots:
     """Values are (batch, 1, slot, d_model), one for all heads."""
     assert isinstance(module, SlotCell)
     held = module.start_slots[None] if module.held is None else module.held
-    with torch.no_grad():
-        key = module.look_up(held[:, :1], held).key
-    return MemorySlots(held.shape[1], key, held.detach().clone()[:, None], "recurrent")
+    return MemorySlots(
+        held.shape[1], module.keys().detach(), held.detach().clone()[:, None], "recurrent"
+    )
 
 
 def _reads(call: MemoryCall) -> MemoryReads:
     assert isinstance(call.module, SlotCell)
-    assert call.before is not None
-    assert call.before.value is not None
     with torch.no_grad():
-        read = call.module.look_up(call.args[0], call.before.value[:, 0])
-    score = torch.einsum("bphd,bhsd->bphs", read.query, read.key)
+        read = call.module.look_up(call.args[0])
+        score = torch.einsum("bphd,hsd->bphs", read.query, call.module.keys())
     return MemoryReads(
         read.weight, gate=read.gate, mass=1.0, score=score, query=read.query.detach()
     )
@@ -49,7 +47,7 @@ def _off(module: nn.Module, slots: Tensor) -> Iterator[None]:
     assert isinstance(module, SlotCell)
 
     def without(cell: nn.Module, args: tuple[Any, ...], out: Tensor) -> Tensor:
-        read = module.look_up(args[0], before[0])
+        read = module.look_up(args[0])
         kept = before[0].clone()
         kept[:, slots] = 0
         return ((read.weight @ kept[:, None]) * read.gate[..., None]).flatten(2)

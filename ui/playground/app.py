@@ -13,6 +13,7 @@ features_tab.py        a tab for features; feature_service.py computes what it s
 plant_tab.py           a tab for sentences that the small organism reads while it is watched;
                        plant_session.py trains, plant_picture.py draws
 pairs_tab.py           a tab for pairs in a state; pair_list.py: the list that is clicked
+slots_tab.py           a tab for slots of a memory; slot_board.py: the slots that are clicked
 form_tab.py            what the page needs of these four
 head_buttons.py        the head grid
 html_parts.py          the HTML of answers; job_cards.py that of the queue of runs
@@ -41,6 +42,7 @@ from ui.playground import (
     plant_tab,
     prompt_tab,
     single_prompt_tab,
+    slots_tab,
     stream_recovery,
 )
 from ui.playground.form_tab import FormTab
@@ -50,6 +52,7 @@ from ui.web.style import message_html
 from workbench import registry
 from workbench.playground import DocumentsForm, FactForm, FeaturesForm, Form, PairsForm, PromptForm
 from workbench.registry import Analysis
+from workbench.slots_form import SlotsForm
 
 if TYPE_CHECKING:
     from fastapi import FastAPI
@@ -82,6 +85,7 @@ _BUILDERS: dict[type[Form], Callable[[AppState, Any, Any], FormTab]] = {
     DocumentsForm: documents_tab.build,
     FeaturesForm: features_tab.build,
     PairsForm: pairs_tab.build,
+    SlotsForm: slots_tab.build,
     FactForm: fact_tab.build,
 }
 """The kinds of forms that analyses may have, in the order of their tabs."""
@@ -149,7 +153,7 @@ def blocks(app: AppState) -> gr.Blocks:
                     continue
                 with gr.Tab(form.title, id=form.tab):
                     built.append(_BUILDERS[type(form)](app, analysis, form))
-                if isinstance(form, FeaturesForm | PairsForm):
+                if isinstance(form, FeaturesForm | PairsForm | SlotsForm):
                     named.append(form.tab)
             with gr.Tab(plant_tab.TITLE, id=plant_tab.TAB):
                 plant_tab.build()

@@ -1,9 +1,9 @@
 """Slots that are read by attention and written behind gates while text is read (relational memory
 core, Santoro et al. 2018; LM2, Kang et al. 2025).
 
-What differs from LM2: a slot is written from what it reads of the tokens and not the other way
-round, so there may be fewer slots than tokens; tokens compete for slots, so that one update goes
-into few of them; the gate in front of the reading is of each head.
+What differs from LM2: a chunk of tokens chooses the slots that it writes, so there may be fewer
+slots than tokens and an update goes into few of them; slots are found at a learned address and not
+by what stands in them; the gate in front of the reading is of each head.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from workbench.memory_lm.slots_config import GatedSlotsConfig
 
@@ -21,14 +22,12 @@ class SlotReads:
     """What the tokens of a chunk read.
 
     Attributes:
-        query: (batch, pos, head, d_key), divided by the root of d_key.
-        key: of every slot, (batch, head, slot, d_key).
+        query: (batch, pos, head, d_key), as long as the sharpness.
         weight: softmax over the slots, (batch, pos, head, slot).
         gate: 0 to 1, (batch, pos, head).
     """
 
     query: Tensor
-    key: Tensor
     weight: Tensor
     gate: Tensor
 
@@ -45,18 +44,23 @@ class SlotCell(nn.Module):
         d_model, self.heads = config.hidden_size, config.memory_heads
         self.d_key = d_model // self.heads
         self.start_slots = nn.Parameter(torch.empty(config.memory_slots, d_model))
-        self.query = nn.Linear(d_model, d_model, bias=False)
-        self.key = nn.Linear(d_model, d_model, bias=False)
-        self.read_gate = nn.Linear(d_model, self.heads)
         self.address = nn.Linear(d_model, d_model, bias=False)
-        self.slot_address = nn.Linear(d_model, d_model, bias=False)
+        self.read_gate = nn.Linear(d_model, self.heads)
+        self.slot_address = nn.Parameter(torch.empty(config.memory_slots, d_model))
+        self.sharpness = nn.Parameter(torch.full((2,), 8.0))  # of reading and of writing
         self.content = nn.Linear(d_model, d_model, bias=False)
         self.gates = nn.Linear(2 * d_model, 2 * d_model)
         self.held: Tensor | None = None
 
     def start(self) -> None:
-        """As before training: slots that differ, and a forget gate that keeps what is there."""
-        nn.init.normal_(self.start_slots)
+        """As before training: slots that differ a little, matrices that keep the length of what
+        they are given (what is written is lost beside what is there where they are small), and a
+        forget gate that is nearly open.
+        """
+        for part in (self.address, self.content):
+            nn.init.normal_(part.weight, std=part.in_features**-0.5)
+        nn.init.normal_(self.start_slots, std=0.2)
+        nn.init.normal_(self.slot_address)
         with torch.no_grad():
             self.gates.bias.zero_()
             self.gates.bias[len(self.gates.bias) // 2 :] = 2.0
@@ -70,30 +74,35 @@ class SlotCell(nn.Module):
         (batch, pos, d_model), is written.
         """
         held = self.start_slots[None] if self.held is None else self.held
-        read = self.look_up(x, held)
+        read = self.look_up(x)
         brought = read.weight @ held[:, None]  # batch, pos, head, d_model
         self.held = self._written(x, held)
         given: Tensor = (brought * read.gate[..., None]).flatten(2)
         return given
 
-    def look_up(self, x: Tensor, held: Tensor) -> SlotReads:
+    def look_up(self, x: Tensor) -> SlotReads:
         """The slots that each token reads."""
-        query = self.query(x).unflatten(-1, (self.heads, self.d_key)) * self.d_key**-0.5
-        key = self.key(held).unflatten(-1, (self.heads, self.d_key)).transpose(1, 2)
-        weight = torch.einsum("bphd,bhsd->bphs", query, key).softmax(-1)
-        return SlotReads(query, key, weight, torch.sigmoid(self.read_gate(x)))
+        query = self.address(x).unflatten(-1, (self.heads, self.d_key))
+        query = functional.normalize(query, dim=-1) * self.sharpness[0]
+        weight = torch.einsum("bphd,hsd->bphs", query, self.keys()).softmax(-1)
+        return SlotReads(query, weight, torch.sigmoid(self.read_gate(x)))
+
+    def keys(self) -> Tensor:
+        """Of every slot and head, of unit length, (head, slot, d_key)."""
+        key = self.slot_address.unflatten(-1, (self.heads, self.d_key)).transpose(0, 1)
+        return functional.normalize(key, dim=-1)
 
     def _written(self, x: Tensor, held: Tensor) -> Tensor:
-        """The slots behind these tokens: new = in gate × tanh(content) + forget gate × old, as much
-        as the tokens chose the slot.
+        """The slots behind these tokens, which write together where the first of them points: new =
+        in gate × tanh(content) + forget gate × old, as much as it chose the slot.
         """
-        score = self.address(x) @ self.slot_address(held).mT * held.shape[-1] ** -0.5
-        chosen = score.softmax(-1)  # batch, pos, slot: tokens share themselves out
-        content = chosen.mT @ self.content(x)
+        toward = functional.normalize(self.address(x[:, 0]), dim=-1)
+        score = toward @ functional.normalize(self.slot_address, dim=-1).T * self.sharpness[1]
+        chosen = score.softmax(-1)[..., None]  # batch, slot, 1
+        content = self.content(x).mean(1, keepdim=True).expand_as(held)
         into, keep = self.gates(torch.cat([content, held], -1)).chunk(2, -1)
         new = torch.sigmoid(into) * torch.tanh(content) + torch.sigmoid(keep) * held
-        much = 1 - (1 - chosen).prod(1)[..., None]  # whether any token chose the slot
-        changed: Tensor = held + much * (new - held)
+        changed: Tensor = held + chosen * (new - held)
         return changed
 
 

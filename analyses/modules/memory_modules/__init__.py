@@ -18,6 +18,7 @@ findings.py         what is said; claims.py: what of the papers holds
 schema.py           what the tables and findings mean
 selections.py       what is looked at of a run
 views.py            how it looks
+live_slots.py       facts that somebody types, while they look on; playground_tab.py: their tab
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ from typing import TYPE_CHECKING
 from analyses.modules.memory_modules.constants import NAME
 from analyses.modules.memory_modules.params import Params
 from analyses.modules.memory_modules.parts import PARTS, PRESETS, no_slots
+from analyses.modules.memory_modules.playground_tab import playground
 from analyses.modules.memory_modules.schema import SCHEMA
 from analyses.modules.memory_modules.views import ANSWER, VIEWS
 
@@ -37,8 +39,8 @@ if TYPE_CHECKING:
     from workbench.result import Result
 
 __all__ = [
-    "ANSWER", "PARTS", "PRESETS", "SCHEMA", "VIEWS", "Params", "cost", "gives", "name", "question",
-    "run", "unavailable_reason",
+    "ANSWER", "PARTS", "PRESETS", "SCHEMA", "VIEWS", "Params", "cost", "gives", "name",
+    "playground", "question", "run", "unavailable_reason",
 ]  # fmt: skip
 
 name = NAME

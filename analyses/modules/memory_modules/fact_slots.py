@@ -111,11 +111,11 @@ def read_sizes(
         with recorded(memories.places) as calls:
             model.next_logits([list(rows[n].ids) for n in batch], batch_size=len(batch))
         by_place = {id(call.place): call for call in calls}
-        parts = [_at_last(by_place[id(place)], len(batch)) for place in memories.places]
+        parts = [size_at_last(by_place[id(place)], len(batch)) for place in memories.places]
         yield from zip(batch, np.concatenate(parts, 1), strict=True)
 
 
-def _at_last(call: MemoryRecord, rows: int) -> np.ndarray:
+def size_at_last(call: MemoryRecord, rows: int) -> np.ndarray:
     """What each slot of a memory brings at the last token, all heads together, (row, slot)."""
     size = _rows(sizes(call.slots, call.reads), rows)[:, -1].float().cpu()
     if call.reads.index is None:

@@ -50,6 +50,17 @@ class ModuleRecord:
         """All facts of its world, those it never read too."""
         return fact_world.facts_of(self.seed)
 
+    def example(self) -> str:
+        """A few facts that it was trained on, or a text with definitions and its question: a line
+        for each, the answer behind an arrow.
+        """
+        if self.task == "facts":
+            known = [fact for fact in self.facts() if fact.read][:6]
+            return "\n".join(f"{fact.prompt} → {fact.answer}" for fact in known)
+        pairs = [(f"k{3 * n + 2}", f"v{7 * n + 1}") for n in range(8)]
+        told = " ".join(f"{key} {value}" for key, value in pairs)
+        return "\n".join(f"{told} {key} → {value}" for key, value in pairs[:3])
+
 
 def save(made: GrownModule, name: str, seed: int, folder: Path) -> ModuleRecord:
     """A model folder: weights in float16, tokenizer, and the record."""
