@@ -43,7 +43,7 @@ def add_findings(result: Result, material: AuditMaterial) -> None:
     rows = [_ROWS[kind](result) for kind in KINDS if kind in result.tables]
     table = pd.DataFrame(rows, columns=_COLUMNS) if rows else pd.DataFrame(columns=_COLUMNS)
     result.tables["verdicts"] = table
-    says = " ".join(_summary(row) for row in rows) or "There was nothing that could be asked."
+    says = _answer(rows) or "There was nothing that could be asked."
     values = {row["kind"]: float(row["n"]) for row in rows} or {"asked": 0.0}
     result.add(Finding("audit", values, says, unit="asked"))
     for row in rows:
@@ -125,6 +125,18 @@ _ROWS: Mapping[str, Callable[[Result], dict[str, Any]]] = {
     DOCUMENTS: _documents, PERSONAL: _personal, FACTS: _facts, ITEMS: _items,
 }  # fmt: skip
 _NOUNS = {DOCUMENTS: "document", PERSONAL: "personal value", FACTS: "fact", ITEMS: "test item"}
+
+
+def _answer(rows: list[dict[str, Any]]) -> str:
+    """What comes out, kind by kind, and then the kinds of which there is no sign."""
+    says = [_summary(row) for row in rows if row["verdict"] != NO_SIGN]
+    silent = [row for row in rows if row["verdict"] == NO_SIGN]
+    if len(silent) == 1:
+        says.append(_summary(silent[0]))
+    elif silent:
+        *first, last = (counted(row["n"], _NOUNS[row["kind"]]) for row in silent)
+        says.append(f"There is no sign of the {', '.join(first)} or {last}.")
+    return " ".join(says)
 
 
 def _summary(row: Mapping[str, Any]) -> str:

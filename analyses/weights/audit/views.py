@@ -32,11 +32,11 @@ VIEWS = [
     ]),
     v.View("Facts", needs="facts", otherwise="no facts were given", parts=[
         v.finding("facts"),
-        v.table("facts", "Every fact", order="-comes_out"),
+        v.table("facts", "Every fact", order=["-comes_out"]),
     ]),
     v.View("Test items", needs="items", otherwise="no test items were given", parts=[
         v.finding("items"),
-        v.table("items", "Every item", order="-comes_out"),
+        v.table("items", "Every item", order=["-comes_out"]),
         v.says(schema.ITEMS, small=True),
     ]),
 ]  # fmt: skip
