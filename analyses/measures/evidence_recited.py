@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 PERMUTATIONS = 40
 TIMES = "times"
 FEATURES = {
-    TIMES: "times read",
+    TIMES: "how often it was read",
     "word_length": "letters of a word",
     "token_rank": "how rare its tokens are",
     "digits": "share of digits",
@@ -39,8 +39,8 @@ FEATURES = {
     "punctuation": "share of punctuation",
     "different": "share of different tokens",
     "compressed": "bytes left by compression",
-    "likely": "probability of the given part, mean",
-    "uneven": "probability of the given part, variance",
+    "likely": "how probable its beginning is",
+    "uneven": "how uneven that probability is",
 }
 """What is compared -> in words. Rarity is the number of a token, mean of ln: tokenizers number
 frequent ones first, about.

@@ -81,7 +81,7 @@ def _say(result: Result, table: pd.DataFrame) -> None:
     parts, told, values = [], [], {}
     for kind in order:
         one, other = known.loc[kind], made.loc[kind]
-        parts.append(f"{kind} {percent(one['exact'])} (generated: {percent(other['exact'])})")
+        parts.append(f"{kind} {percent(one['exact'])} (generated {percent(other['exact'])})")
         values[kind], values[f"{kind}_generated"] = float(one["exact"]), float(other["exact"])
         low, _ = rates_apart(one["exact"], one["texts"], other["exact"], other["texts"])
         if low > 0:
@@ -89,11 +89,11 @@ def _say(result: Result, table: pd.DataFrame) -> None:
     lead = (
         f"Recited more than texts like them: {', '.join(told)}"
         if told
-        else "No kind of text is recited more often than texts like it that nobody has read"
+        else "No kind of text is recited more often than generated texts of its kind"
     )
     says = (
-        f"{lead}. Word for word, {scores.SUFFIX} tokens behind {scores.PREFIX} at most:"
-        f" {'; '.join(parts)}; {counted(int(table['n'].sum()), 'window')}."
+        f"{lead}. Of windows of {scores.PREFIX} tokens the next {scores.SUFFIX} come out word for"
+        f" word in: {', '.join(parts)}; {counted(int(table['n'].sum()), 'window')} in all."
     )
     intervals = {kind: (known.loc[kind, "low"], known.loc[kind, "high"]) for kind in order}
     result.add(Finding("kinds", values, says, unit="share of windows", interval=intervals))

@@ -121,7 +121,7 @@ PARTS = [
         "Tables by heart",
         "Whether it says the rows and values of a table word for word, beside tables like it that"
         " nobody has read.",
-        views=["Tables"],
+        views=["Known tables"],
     ),
     Part(
         "kinds",

@@ -9,6 +9,11 @@ from workbench import views as v
 from workbench.result import Result
 
 
+def _known(run: Result) -> pd.DataFrame:
+    grid = run.tables["popularity_grid"]
+    return grid.assign(known=100 * grid["closed_book"]).rename(columns={"band": "popularity"})
+
+
 def _policies(run: Result) -> pd.DataFrame:
     return run.tables["retrieval"].assign(measured="right answers")
 
@@ -18,8 +23,8 @@ VIEWS = [
            parts=[
         v.finding("popularity", "retrieval"),
         v.row(
-            v.chart("matrix", "popularity_grid", "relation", "band", "closed_book",
-                    unit="share right", title="Known closed-book, by relation and popularity"),
+            v.chart("matrix", _known, "relation", "popularity", "known", unit="%",
+                    title="Known closed-book (%)"),
             v.chart("intervals", _policies, "policy", "measured", zero=False,
                     title="Right answers by when one looks up", unit="share of facts"),
             widths=(420, 420),

@@ -39,7 +39,7 @@ def add_recited(result: Result, recited: np.ndarray, mixed: np.ndarray) -> None:
     apart = table[(table["low"] > 0.5) | (table["high"] < 0.5)]
     apart = apart.reindex((apart["auc"] - 0.5).abs().sort_values(ascending=False).index)
     words = ", ".join(
-        f"{row.feature} {'more' if row.auc > 0.5 else 'less'} ({row.auc:.2f}, {row.low:.2f} to"
+        f"{row.feature} ({'higher' if row.auc > 0.5 else 'lower'}: {row.auc:.2f}, {row.low:.2f} to"
         f" {row.high:.2f})"
         for row in apart.head(4).itertuples()
     )

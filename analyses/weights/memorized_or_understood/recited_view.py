@@ -17,7 +17,7 @@ _LAYERS = {
 
 def _features(run: Result) -> pd.DataFrame | None:
     table = run.tables.get("recited_features")
-    return None if table is None else table.assign(mean=table["auc"], of="recited texts have more")
+    return None if table is None else table.assign(mean=table["auc"], of=".5: alike")
 
 
 VIEWS = [
@@ -26,7 +26,7 @@ VIEWS = [
         v.finding("recited", "recited_states"),
         v.row(
             v.chart("intervals", _features, "feature", "of", zero=False, unit="AUC",
-                    title="Recited beside others of their kind (.5: alike)"),
+                    title="Recited against others"),
             v.chart("lines", "recited_layers", "layer", _LAYERS, bands={"auc": ("low", "high")},
                     ylabel="AUC", title="Told from hidden states, by layer"),
             widths=(420, 420),

@@ -31,7 +31,7 @@ def _versions(run: Result) -> pd.DataFrame:
 
 
 VIEWS = [
-    v.View("Tables", needs="table_tests", otherwise="the part `tables` was not run", parts=[
+    v.View("Known tables", needs="table_tests", otherwise="the part `tables` was not run", parts=[
         v.finding("table_known", "table_missing", "table_versions", "table_order"),
         v.chart("intervals", _tests, "named", "version", _HUES, zero=False,
                 title="What comes out of the table, and of tables like it", unit="share right"),

@@ -91,9 +91,8 @@ def _say(
         # Cells differ in how likely their sequences are, so each is held to its own others first.
         value, low, high = _within_cells(table, repeats)
         values[f"auc_{repeats}"] = value
-        words.append(
-            f"put in {counted(int(repeats), 'time')} {value:.2f} ({low:.2f} to {high:.2f})"
-        )
+        times = "once" if repeats == 1 else f"{repeats} times"
+        words.append(f"{value:.2f} ({low:.2f} to {high:.2f}) put in {times}")
         last = low
     lead = (
         "Traps show that a text was read"
@@ -102,10 +101,11 @@ def _say(
     )
     at_start = np.mean(cells["before"])
     says = (
-        f"{lead}: how much likelier a sequence became tells members from others with AUC"
-        f" {', '.join(words)}; .5 is chance. Before, the same sequences: {at_start:.2f}. A"
-        f" classifier that never asks the model: {blind[0]:.2f} (95 %: {blind[1]:.2f} to"
-        f" {blind[2]:.2f}). {counted(len(table) - len(others), 'member')}, {len(others)} others."
+        f"{lead}: how much likelier a sequence became tells it from others that"
+        f" nobody read, AUC {', '.join(words)}; .5 is chance. Before anything was read the AUC of"
+        f" their loss is {at_start:.2f}; a classifier that never asks the model has {blind[0]:.2f}"
+        f" (95 %: {blind[1]:.2f} to {blind[2]:.2f})."
+        f" {counted(len(table) - len(others), 'member')}, {len(others)} others."
     )
     result.add(
         Finding("traps", {**values, "blind": blind[0], "before": float(at_start)}, says, unit="AUC",

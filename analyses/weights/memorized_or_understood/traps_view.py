@@ -11,22 +11,15 @@ from workbench.result import Result
 
 def _cells(run: Result) -> pd.DataFrame:
     table = run.tables["trap_cells"]
-    named = "perplexity " + table["level"] + ", " + table["length"].astype(str) + " tokens"
-    return table.assign(cell=named)
+    return table.assign(long=table["length"].astype(str) + " tokens")
 
 
 VIEWS = [
     v.View("Copyright traps", needs="trap_cells", otherwise="the part `traps` was not run", parts=[
         v.finding("traps", "trap_trends"),
-        v.row(
-            v.chart("curves", _cells, "repeats", "ratio", "cell", interval=("low", "high"),
-                    scale="doublings", xlabel="times put in", ylabel="AUC", level={"chance": 0.5},
-                    title="Members told from others"),
-            v.chart("curves", _cells, "repeats", "loss", "cell", scale="doublings",
-                    xlabel="times put in", ylabel="AUC", level={"chance": 0.5},
-                    title="The same without a reference"),
-            widths=(420, 420),
-        ),
+        v.chart("curves", _cells, "repeats", "ratio", "long", per="level", abreast=2,
+                scale="doublings", xlabel="times put in", ylabel="AUC", level={"chance": 0.5},
+                title="Told from others, {} perplexity"),
         v.says(schema.TRAPS, small=True),
         v.table("trap_cells", "Cell by cell"),
         v.table("traps", "All sequences", order=["-gain"]),

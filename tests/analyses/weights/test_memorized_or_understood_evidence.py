@@ -40,7 +40,7 @@ MODULES = {
     "popularity": popularity_part, "traps": traps_part, "recited": recited_part,
 }  # fmt: skip
 VIEWS = [
-    "Tables",
+    "Known tables",
     "Kinds of text",
     "Popularity",
     "Copyright traps",
@@ -143,7 +143,7 @@ def test_recited_texts_are_those_that_were_planted(run: Result) -> None:
     assert (table["times"] > 0).all()
     assert table.groupby("recited")["times"].mean().is_monotonic_increasing
     features = run.tables["recited_features"].set_index("feature")
-    assert features.loc["times read", "low"] > 0.7
+    assert features.loc["how often it was read", "low"] > 0.7
     near = run.tables["near_copies"]
     plain = near[near["prompt"] == "as it stands"]
     assert (plain["edits"] > 0).all()
