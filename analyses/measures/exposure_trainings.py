@@ -13,6 +13,7 @@ import shutil
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
     from jaxtyping import Float, Int
 
     from hooks.model import InstrumentedModel
+    from workbench.models.tokenization import Tokenization
     from workbench.progress import Progress
 
 MOST_WEIGHTS = 20_000_000
@@ -76,8 +78,7 @@ def prose_pieces(
         BadInput: there is not as much.
     """
     pieces: dict[Ids, None] = {}
-    for document in corpus.documents(share):
-        ids = tuple(model.text.encode(document.text))
+    for ids in _encoded(model.text, share):
         for start in range(0, len(ids) - length + 1, length):
             pieces[ids[start : start + length]] = None
     drawn = list(pieces)
@@ -89,6 +90,11 @@ def prose_pieces(
             "Ask for fewer or shorter ones.",
         )
     return drawn[:n]
+
+
+@lru_cache(maxsize=2)  # asked once for every training
+def _encoded(text: Tokenization, share: corpus.Share) -> list[Ids]:
+    return [tuple(text.encode(document.text)) for document in corpus.documents(share)]
 
 
 @dataclass(frozen=True)

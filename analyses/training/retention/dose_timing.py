@@ -233,7 +233,7 @@ def _tables(result: Result, table: pd.DataFrame, design: DoseDesign) -> None:
 
 
 def _effects(table: pd.DataFrame, design: DoseDesign) -> list[dict[str, object]]:
-    first, last = (window_name(design.windows[n]) for n in (0, 3 if len(design.windows) > 3 else 1))
+    first, last = (window_name(design.windows[n]) for n in (0, 3))
     pairs = [
         ("read in the last quarter less in the first", table["window"] == last,
          table["window"] == first),
