@@ -2,8 +2,9 @@
 
 NAME = "memorized-or-understood"
 
-TRAINED, FRESH = "trained", "fresh"
-"""Puzzles that the model is known to have read, and ones it cannot have."""
+TRAINED, FRESH, NEITHER = "trained", "fresh", "read by neither"
+"""Puzzles that the model is known to have read, ones it cannot have, and ones that its clean twin
+cannot have read either."""
 MODEL, UNTRAINED, CLEAN = "this model", "untrained twin", "clean model"
 """Who is asked: the model, one of its build that learned nothing, one that read other items."""
 ORIGINAL = "as it stands"
@@ -14,7 +15,8 @@ IN_OTHER_WORDS, SOLVED_LESS, LIKELY = "other words", "changed", "answer alone"
 of its changed copies, or alone."""
 WITHIN = "read against fresh"
 BETWEEN = "this against the clean model"
-"""What is told apart."""
+NULL = f"{BETWEEN}, read by neither"
+"""What is told apart, and what must not be."""
 SHUFFLED = "shuffled labels"
 SINGLE, REVERSE, LETTERED, TRUE_FALSE, COMPARISON, TWO_HOPS = FORMS = (
     "single item", "reverse", "multiple choice", "true or false", "comparison", "two steps",

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from analyses.measures.understood_puzzles import PuzzleLanguage, language_of
-from analyses.weights.memorized_or_understood.constants import FRESH, TRAINED
+from analyses.weights.memorized_or_understood.constants import FRESH, NEITHER, TRAINED
 from workbench.organisms import PREFIX, shipped
 from workbench.organisms.puzzles import puzzle_record
 from workbench.puzzles import MATHEMATICAL, PosedPuzzle, draw
@@ -68,6 +68,20 @@ def sets_of(model: InstrumentedModel, params: Params) -> tuple[PuzzleLanguage, l
     for people in sorted(set(params.people) - {main}):
         found.append(PuzzleSet(FRESH, people, drawn(language, people, count, params), {}))
     return language, found
+
+
+def of_neither(model: InstrumentedModel, language: PuzzleLanguage, params: Params) -> PuzzleSet:
+    """Puzzles like those that an organism was trained on, which neither it nor its twin has read:
+    what tells the two apart on these is no memory of them.
+    """
+    record = record_of(model)
+    assert record is not None  # a twin was found by it
+    both = (*record.trained(), *record.untrained())
+    used = {one.puzzle.key for one in both}
+    # From the seed of the training the lot would draw what was read, and find nothing else.
+    new = draw(both[0].puzzle.people, params.puzzles, 10**6 + params.seed, used)
+    posed = tuple(language.posed(one, params.seed) for one in new)
+    return _with_copies(NEITHER, language, posed, params)
 
 
 def drawn(

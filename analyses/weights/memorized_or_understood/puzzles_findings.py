@@ -14,6 +14,7 @@ from analyses.weights.memorized_or_understood.constants import (
     FRESH,
     IN_OTHER_WORDS,
     MODEL,
+    NULL,
     ORIGINAL,
     TRAINED,
     UNTRAINED,
@@ -165,6 +166,12 @@ def _add_told_apart(result: Result) -> None:
             f"; of its twin, which read the others, {twin['auc']:.2f} ({twin['low']:.2f} to"
             f" {twin['high']:.2f}). On the same puzzles it tells this model from the clean one with"
             f" AUC {both['auc']:.2f} ({both['low']:.2f} to {both['high']:.2f})"
+        )
+        null = rows_of(rows, contrast=NULL).iloc[0]
+        values["neither"], spread["neither"] = float(null["auc"]), (null["low"], null["high"])
+        says += (
+            f", and on puzzles that neither has read with {null['auc']:.2f} ({null['low']:.2f} to"
+            f" {null['high']:.2f})"
         )
     result.add(Finding("contaminated", values, f"{says}.", unit="AUC", interval=spread))
 

@@ -23,6 +23,8 @@ from analyses.weights.memorized_or_understood.constants import (
     IN_OTHER_WORDS,
     LIKELY,
     MODEL,
+    NEITHER,
+    NULL,
     ORIGINAL,
     SOLVED_LESS,
     TRAINED,
@@ -60,7 +62,7 @@ def cost(model: InstrumentedModel, params: Params) -> Cost:
     own = (2 if record is not None else 1) * (1 + math_copies + verbal)
     readers = own + (1 + math_copies) * (2 if record is not None else 1)
     others = sum(tokens(people) for people in set(params.people) - {main})
-    each = tokens(main) * (readers + (own if record is not None else 0)) + others
+    each = tokens(main) * (readers + (2 * own if record is not None else 0)) + others
     passes = params.puzzles / 32 * (readers + len(params.people))
     return Cost(forward=params.puzzles * each, passes=passes,
                 seconds=_LOADED if record is not None else 0.0)  # fmt: skip
@@ -79,19 +81,23 @@ def run(model: InstrumentedModel, params: Params, progress: Progress, result: Re
     fewer = [puzzle_sets.mathematical_only(one) for one in sets if one.copies]
     reads[UNTRAINED] = read_sets(twin, language, fewer, progress.subprogress(0.6, 0.8))
     del twin
-    named = puzzle_sets.clean_twin(model)
+    named, both = puzzle_sets.clean_twin(model), dict[tuple[str, str], Reads]()
     if named:
         clean = load(named, device=str(model.device))
-        reads[CLEAN] = read_sets(
-            clean, language, [one for one in sets if one.copies], progress.subprogress(0.8, 1.0)
-        )
+        extra = puzzle_sets.of_neither(model, language, params)
+        own = [one for one in sets if one.copies]
+        reads[CLEAN] = read_sets(clean, language, own, progress.subprogress(0.8, 0.9))
+        both = {
+            (who, NEITHER): read_sets(asked, language, [extra], progress.subprogress(0.9, 1.0))[0]
+            for who, asked in {MODEL: model, CLEAN: clean}.items()
+        }
     by_model: dict[str, Pairs] = {
         who: list(zip(_matching(sets, who), each, strict=True)) for who, each in reads.items()
     }
     result.tables["puzzles"] = _solved(by_model)
     result.tables["limem"] = _limem(by_model, params.seed)
     result.tables["puzzle_items"] = _items(by_model[MODEL], language)
-    told = _told_apart(by_model)
+    told = _told_apart(by_model, both)
     if len(told):
         result.tables["told_apart"] = told
     result.provenance.notes["puzzles"] = f"put in {language.name}"
@@ -214,12 +220,14 @@ def score(reads: Reads, by: str) -> np.ndarray:
     return np.where(there.any(0), own - mean, np.nan)
 
 
-def _told_apart(by_model: Mapping[str, Pairs]) -> pd.DataFrame:
+def _told_apart(
+    by_model: Mapping[str, Pairs], both: Mapping[tuple[str, str], Reads]
+) -> pd.DataFrame:
     """Whether scores tell trained puzzles from fresh ones, and a model that read them from one
-    that did not; with the same of a model that read neither or the others.
+    that did not; with the same of puzzles that neither has read.
     """
     rows: list[dict[str, Any]] = []
-    sides = {
+    sides = dict(both) | {
         (who, one.of): reads
         for who, pairs in by_model.items()
         for one, reads in pairs
@@ -229,6 +237,7 @@ def _told_apart(by_model: Mapping[str, Pairs]) -> pd.DataFrame:
         (WITHIN, MODEL, (MODEL, TRAINED), (MODEL, FRESH)),
         (WITHIN, CLEAN, (CLEAN, TRAINED), (CLEAN, FRESH)),
         (BETWEEN, MODEL, (MODEL, TRAINED), (CLEAN, TRAINED)),
+        (NULL, MODEL, (MODEL, NEITHER), (CLEAN, NEITHER)),
     ]
     for contrast, who, one, other in contrasts:
         if one not in sides or other not in sides:

@@ -81,7 +81,7 @@ def told_apart(run: Result) -> pd.DataFrame | None:
     return table.assign(
         mean=table["auc"],
         contrast=[
-            one if one == BETWEEN else f"{one}, {who}"
+            one if one.startswith(BETWEEN) else f"{one}, {who}"
             for one, who in zip(table["contrast"], table["model"], strict=True)
         ],
     )

@@ -87,9 +87,12 @@ def test_what_was_read_is_told_from_what_was_not(puzzles: Result) -> None:
         assert told.loc[(c.BETWEEN, c.MODEL, score), "low"] > 0.5
         # To the twin the fresh ones are those that it has read.
         assert told.loc[(c.WITHIN, c.CLEAN, score), "high"] < 0.5
+        # What neither has read tells nothing.
+        assert told.loc[(c.NULL, c.MODEL, score), "low"] < 0.5
+        assert told.loc[(c.NULL, c.MODEL, score), "high"] > 0.5
     untrained = puzzles.findings["untrained_puzzles"]
     assert untrained.values["solved"] < 0.25
-    assert "it has seen, not solved" in puzzles.findings["answer"].says
+    assert "it has memorized, not solved" in puzzles.findings["answer"].says
     verdicts = puzzles.tables["claims"].set_index("claim")["verdict"]
     assert verdicts["Changed a little, many of them are no longer solved"] == "replicates"
     (cell,) = analysis.card(puzzles)
