@@ -69,6 +69,8 @@ def run(model: InstrumentedModel, params: Params, progress: Progress) -> Result:
     for kind in asked:
         _RUN[kind](model, params, material, part[kind], result)
         progress.checkpoint(result)
+    if not result.tables.keys() & set(KINDS):
+        raise material.nothing_to_ask()
     findings.add_findings(result, material)
     progress(1.0, "Done")
     return result

@@ -41,11 +41,9 @@ LIMITS = (
 def add_findings(result: Result, material: AuditMaterial) -> None:
     """The table `verdicts`, one row for each kind that was asked, and all sentences."""
     rows = [_ROWS[kind](result) for kind in KINDS if kind in result.tables]
-    table = pd.DataFrame(rows, columns=_COLUMNS) if rows else pd.DataFrame(columns=_COLUMNS)
-    result.tables["verdicts"] = table
-    says = _answer(rows) or "There was nothing that could be asked."
-    values = {row["kind"]: float(row["n"]) for row in rows} or {"asked": 0.0}
-    result.add(Finding("audit", values, says, unit="asked"))
+    result.tables["verdicts"] = pd.DataFrame(rows, columns=_COLUMNS)
+    values = {row["kind"]: float(row["n"]) for row in rows}
+    result.add(Finding("audit", values, _answer(rows), unit="asked"))
     for row in rows:
         _SAYS[row["kind"]](result, row)
     _add_controls(result, rows)
@@ -175,7 +173,7 @@ def _says_documents(result: Result, row: Mapping[str, Any]) -> None:
         says.append(f"In {counts[PATTERN]:,} the model just goes on with a pattern.")
     rest = len(table) - sum(counts.values())
     if rest:
-        says.append(f"Of {rest:,} no long part comes out.")
+        says.append(f"No long part comes out of {rest:,}.")
     if counts[RECITES] or counts[PARTS]:
         says.append("The model has almost surely read what comes out.")
         says.append("It may have read it in a quote.")

@@ -85,17 +85,22 @@ class AuditMaterial:
                 if first:
                     self.left_out.append((file.name, problem.what))
 
+    def nothing_to_ask(self) -> BadInput:
+        """What to raise where all that was given is left out."""
+        name, why = self.left_out[0] if self.left_out else ("The folder", "it is empty")
+        what = f"Nothing of what is given can be asked. {name}: {why.rstrip('.')}."
+        return BadInput(what, EXPECTED, "Mend what is given, or give more of it.")
+
     @property
     def says(self) -> str:
         """What there is, in words."""
-        n = len(self.files) + bool(self.pasted)
         there = []
         if self.ledger is not None:
             there.append("the texts that were planted in this model")
-        if n:
-            there.append(
-                f"{counted(n, 'text')} or file of texts" if n == 1 else f"{n:,} files of texts"
-            )
+        if self.pasted:
+            there.append("a pasted text")
+        if self.files:
+            there.append(f"{counted(len(self.files), 'file')} of texts")
         if self.facts:
             there.append(counted(len(self.facts), "fact"))
         if self.items:
@@ -126,10 +131,7 @@ def material_of(model: InstrumentedModel, params: Params) -> AuditMaterial:
         found.ledger = texts.ledger_at(home)
         found.ledger.check(model.tokenizer)
     if not (found.has_documents or found.facts or found.items):
-        name, why = found.left_out[0] if found.left_out else ("The folder", "it is empty")
-        raise BadInput(
-            f"Nothing of what is given can be asked. {name}: {why}.", EXPECTED, "Mend the files."
-        )
+        raise found.nothing_to_ask()
     return found
 
 

@@ -330,6 +330,10 @@ def test_bad_input_says_what_to_do(llama, gpt2, tmp_path):
     (tmp_path / "odd.jsonl").write_text('{"foo": 1}')
     with pytest.raises(BadInput, match=r"Nothing of what is given can be asked. odd.jsonl"):
         wb.run("audit", llama, {"path": str(tmp_path / "odd.jsonl")})
+    for name, content in {"empty.txt": b"", "latin.txt": b"caf\xe9", "short.txt": b"hello"}.items():
+        (tmp_path / name).write_bytes(content)
+        with pytest.raises(BadInput, match="Nothing of what is given can be asked"):
+            wb.run("audit", llama, {"path": str(tmp_path / name)})
     with pytest.raises(BadInput, match="do not fit"):
         wb.run("audit", gpt2, {"text": "x", "context": 1000, "suffix": 1000})
     with pytest.raises(BadInput, match="nothing is asked"):
