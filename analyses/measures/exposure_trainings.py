@@ -122,7 +122,7 @@ def texts_left(model: InstrumentedModel, texts: Sequence[Ids]) -> LeftOfTexts:
     )
 
 
-def said_behind(
+def share_recited(
     model: InstrumentedModel, prompts: Sequence[Ids], wanted: Sequence[Ids]
 ) -> Float[np.ndarray, " prompt"]:
     """Share of the wanted tokens that greedy decoding says behind each prompt, up to its first

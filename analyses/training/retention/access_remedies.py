@@ -24,7 +24,7 @@ from analyses.measures.exposure_trainings import (
     Ids,
     check_small,
     prose_pieces,
-    said_behind,
+    share_recited,
     trained,
 )
 from analyses.measures.statistics import difference, share_interval
@@ -202,7 +202,7 @@ def _asked(
     }
     wanted = [piece[design.cue :] for p in passages for piece in p.pieces]
     return {
-        way: said_behind(
+        way: share_recited(
             model,
             [
                 (*said, *p.key, *piece[: design.cue])

@@ -71,7 +71,7 @@ def test_the_likeliest_option_and_the_share_said_by_a_plain_loop(model: Any) -> 
         total.append(int(np.argmax(sums)))
     assert trainings.chosen_among(model, prompts, options).tolist() == total
     token, _ = next_token(model, [5, 6, 7])
-    said = trainings.said_behind(model, [(5, 6, 7)] * 2, [(token, 0, 0, 0), (token - 1, token)])
+    said = trainings.share_recited(model, [(5, 6, 7)] * 2, [(token, 0, 0, 0), (token - 1, token)])
     assert said[0] in (0.25, 0.5, 0.75, 1.0)
     assert said[1] == 0.0
 

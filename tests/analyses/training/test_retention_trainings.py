@@ -37,7 +37,8 @@ from workbench.result import Result
 
 DOSE = DoseDesign(
     updates=(24, 48), doses=(1, 6), items=2, never=8, length=8,
-    windows=((0.0, 0.25), (0.25, 0.5), (0.5, 0.75), (0.75, 1.0)), row=8, rows=1, rate=1e-2, warmup=2, recalled=4,
+    windows=((0.0, 0.25), (0.25, 0.5), (0.5, 0.75), (0.75, 1.0)), row=8, rows=1,
+    rate=1e-2, warmup=2, recalled=4,
 )  # fmt: skip
 ACCESS = AccessDesign(passages=3, key=2, pieces=3, piece=4, cue=1, readings=12, batch=3, row=8,
                       rate=1e-2)  # fmt: skip
