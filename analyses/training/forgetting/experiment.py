@@ -35,6 +35,7 @@ from workbench.result import Result
 from workbench.torch_modes import ordinary
 
 if TYPE_CHECKING:
+    from analyses.measures.exposure_trainings import FinishedTrainings
     from analyses.training.forgetting.params import Params
     from hooks.model import InstrumentedModel
     from workbench.progress import Progress
@@ -74,11 +75,14 @@ def run(model: InstrumentedModel, params: Params, progress: Progress) -> Result:
     result = Result(c.NAME)
     if parts - ALONE:
         _on_a_pair(model, params, result, parts, left, progress, left_out)
+    kept = []  # until the whole run is done: what was stopped goes on behind it
     for name, add in _SMALL.items():
         if name in parts:
-            add(result, model, params.seeds, params.seed, left[name])
+            kept.append(add(result, model, params.seeds, params.seed, left[name]))
             progress.checkpoint(result)
     claims.add_claims(result)
+    for trainings in kept:
+        trainings.clear()
     progress(1.0, "Done")
     return result
 
@@ -205,7 +209,7 @@ def _free_text(one: _Run, progress: Progress) -> None:
     training_findings.add_format(one.result)
 
 
-_SMALL: dict[str, Callable[[Result, InstrumentedModel, int, int, Progress], None]] = {
+_SMALL: dict[str, Callable[[Result, InstrumentedModel, int, int, Progress], FinishedTrainings]] = {
     "stages": training_stages.add_stages,
     "tasks": task_sequence.add_sequence,
 }

@@ -90,8 +90,9 @@ def add_sequence(
     seed: int,
     progress: Progress,
     design: SequenceDesign = DESIGN,
-) -> None:
-    """Tables `retention_matrix` and `sequence`, and their finding.
+) -> FinishedTrainings:
+    """Tables `retention_matrix` and `sequence`, and their finding; what was kept for going on
+    after a stop.
 
     Raises:
         Unfit: a model that is too large. NotFinite: a training that went astray.
@@ -117,7 +118,7 @@ def add_sequence(
     joined = {start: np.concatenate(said, axis=2) for start, said in found.items()}
     _tables(result, joined, never)
     _say(result, joined)
-    done.clear()
+    return done
 
 
 def random_weights(module: Any, seed: int) -> dict[str, torch.Tensor]:

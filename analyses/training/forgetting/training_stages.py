@@ -108,8 +108,9 @@ def add_stages(
     seed: int,
     progress: Progress,
     design: StageDesign = DESIGN,
-) -> None:
-    """Tables `stage_survival` and `stage_effects`, and their finding.
+) -> FinishedTrainings:
+    """Tables `stage_survival` and `stage_effects`, and their finding; what was kept for going on
+    after a stop.
 
     Raises:
         Unfit: a model that is too large. NotFinite: a training that went astray.
@@ -137,7 +138,7 @@ def add_stages(
     table = pd.concat(found, ignore_index=True)
     _tables(result, table)
     _say(result, table)
-    done.clear()
+    return done
 
 
 def _trained(

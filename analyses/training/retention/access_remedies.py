@@ -114,8 +114,8 @@ def add_access_remedies(
     seed: int,
     progress: Progress,
     design: AccessDesign = DESIGN,
-) -> None:
-    """Table `access_remedies` and its finding.
+) -> FinishedTrainings:
+    """Table `access_remedies` and its finding; what was kept for going on after a stop.
 
     Raises:
         Unfit: a model that is too large. NotFinite: a training that went astray.
@@ -150,7 +150,7 @@ def add_access_remedies(
     table = pd.DataFrame(found)
     _tables(result, table)
     _say(result, table, design)
-    done.clear()
+    return done
 
 
 def keyed_passages(model: InstrumentedModel, design: AccessDesign, seed: int) -> list[KeyedPassage]:

@@ -119,8 +119,9 @@ def add_dose_timing(
     seed: int,
     progress: Progress,
     design: DoseDesign = DESIGN,
-) -> None:
-    """Tables `dose_timing`, `dose_effects` and `dose_logit`, and their findings.
+) -> FinishedTrainings:
+    """Tables `dose_timing`, `dose_effects` and `dose_logit`, and their findings; what was kept for
+    going on after a stop.
 
     Raises:
         Unfit: a model that is too large. NotFinite: a training that went astray.
@@ -152,7 +153,7 @@ def add_dose_timing(
     table = pd.concat(found, ignore_index=True)
     _tables(result, table, design)
     _say(result, design)
-    done.clear()
+    return done
 
 
 def _stage(

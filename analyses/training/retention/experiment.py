@@ -30,11 +30,14 @@ from workbench.result import Result
 from workbench.torch_modes import ordinary
 
 if TYPE_CHECKING:
+    from analyses.measures.exposure_trainings import FinishedTrainings
     from analyses.training.retention.params import Params
     from hooks.model import InstrumentedModel
     from workbench.progress import Progress
 
-_TRAININGS: dict[str, Callable[[Result, InstrumentedModel, int, int, Progress], None]] = {
+_TRAININGS: dict[
+    str, Callable[[Result, InstrumentedModel, int, int, Progress], FinishedTrainings]
+] = {
     "dose-timing": dose_timing.add_dose_timing,
     "access-remedies": access_remedies.add_access_remedies,
     "triples": triples.add_triples,
@@ -80,11 +83,14 @@ def run(model: InstrumentedModel, params: Params, progress: Progress) -> Result:
         few_shot_tables.add_tables(result, model, found, params)
         few_shot_findings.add_few_shot(result)
         progress.checkpoint(result)
+    kept = []  # until the whole run is done: what was stopped goes on behind it
     for part, add in _TRAININGS.items():
         if part in parts:
-            add(result, model, params.seeds, params.seed, left[part])
+            kept.append(add(result, model, params.seeds, params.seed, left[part]))
             progress.checkpoint(result)
     findings.add_answer(result)
     claims.add_claims(result)
+    for trainings in kept:
+        trainings.clear()
     progress(1.0, "Done")
     return result

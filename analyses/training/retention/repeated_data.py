@@ -112,8 +112,8 @@ def add_repeated(
     seed: int,
     progress: Progress,
     design: RepeatDesign = DESIGN,
-) -> None:
-    """Table `repeated_data` and its finding.
+) -> FinishedTrainings:
+    """Table `repeated_data` and its finding; what was kept for going on after a stop.
 
     Raises:
         Unfit: a tokenizer with too many tokens. NotFinite: a training that went astray.
@@ -149,7 +149,7 @@ def add_repeated(
         )
     result.tables["repeated_data"] = _effective(pd.DataFrame(rows))
     _say(result, design)
-    done.clear()
+    return done
 
 
 def repeated_rows(

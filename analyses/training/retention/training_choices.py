@@ -98,8 +98,8 @@ def add_choices(
     seed: int,
     progress: Progress,
     design: ChoiceDesign = DESIGN,
-) -> None:
-    """Table `training_choices` and its finding.
+) -> FinishedTrainings:
+    """Table `training_choices` and its finding; what was kept for going on after a stop.
 
     Raises:
         Unfit: a model that is too large. NotFinite: a training that went astray.
@@ -127,7 +127,7 @@ def add_choices(
         found.append(_rows(design, numbers, n, batch, rate))
     _tables(result, pd.concat(found, ignore_index=True))
     _say(result, design)
-    done.clear()
+    return done
 
 
 def _trained(

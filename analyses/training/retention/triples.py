@@ -180,8 +180,8 @@ def add_triples(
     seed: int,
     progress: Progress,
     design: TripleDesign = DESIGN,
-) -> None:
-    """Table `triples` and its finding.
+) -> FinishedTrainings:
+    """Table `triples` and its finding; what was kept for going on after a stop.
 
     Raises:
         Unfit: a model that is too large. NotFinite: a training that went astray.
@@ -208,7 +208,7 @@ def add_triples(
             ]  # fmt: skip
     _tables(result, pd.DataFrame(rows), design)
     _say(result, design)
-    done.clear()
+    return done
 
 
 def _asked(

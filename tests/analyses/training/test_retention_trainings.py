@@ -252,10 +252,12 @@ def test_a_run_that_was_stopped_goes_on_behind_what_is_done(
     with pytest.raises(Cancelled):
         dose_timing.add_dose_timing(result, model, 1, 77, progress, DOSE)
     assert len(begun) == 2
-    dose_timing.add_dose_timing(result, model, 1, 77, Progress(), DOSE)
+    kept_now = dose_timing.add_dose_timing(result, model, 1, 77, Progress(), DOSE)
     assert len(begun) == 3  # the first training is kept, the second is done anew
+    kept_now.clear()
     whole = Result("retention")
     dose_timing.add_dose_timing(whole, model, 1, 77, Progress(), DOSE)
+    assert len(begun) == 5
     pd.testing.assert_frame_equal(
         result.tables["dose_timing"], whole.tables["dose_timing"], check_exact=True
     )
