@@ -92,13 +92,19 @@ class SlotCell(nn.Module):
         key = self.slot_address.unflatten(-1, (self.heads, self.d_key)).transpose(0, 1)
         return functional.normalize(key, dim=-1)
 
+    def chosen(self, first: Tensor) -> Tensor:
+        """How much of a write goes into each slot, (…, slot), from the first token of a chunk, (…,
+        d_model).
+        """
+        toward = functional.normalize(self.address(first), dim=-1)
+        score = toward @ functional.normalize(self.slot_address, dim=-1).T * self.sharpness[1]
+        return score.softmax(-1)
+
     def _written(self, x: Tensor, held: Tensor) -> Tensor:
         """The slots behind these tokens, which write together where the first of them points: new =
         in gate × tanh(content) + forget gate × old, as much as it chose the slot.
         """
-        toward = functional.normalize(self.address(x[:, 0]), dim=-1)
-        score = toward @ functional.normalize(self.slot_address, dim=-1).T * self.sharpness[1]
-        chosen = score.softmax(-1)[..., None]  # batch, slot, 1
+        chosen = self.chosen(x[:, 0])[..., None]
         content = self.content(x).mean(1, keepdim=True).expand_as(held)
         into, keep = self.gates(torch.cat([content, held], -1)).chunk(2, -1)
         new = torch.sigmoid(into) * torch.tanh(content) + torch.sigmoid(keep) * held

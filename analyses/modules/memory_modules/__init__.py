@@ -10,6 +10,7 @@ fact_slots.py       which slots a fact reads, over all memories of a model
 raster.py           what each token of a text reads, and what is written
 masking.py          what is lost when a fact's slots are masked
 definitions.py      what was defined far back, of a memory of tokens
+updates.py          what is retained of a stream of updates; update_findings.py says it
 document.py         a document's keys and values outside of the prompt
 usage.py            how often slots are read
 slot_values.py      what values promote; another fact's values in a fact's slots

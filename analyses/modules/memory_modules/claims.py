@@ -37,10 +37,11 @@ if TYPE_CHECKING:
 
     from workbench.result import Result
 
-PAPER = "Geva et al. 2021, Dai et al. 2022, Lample et al. 2019 and Wu et al. 2022"
+PAPER = "Geva et al. 2021, Dai et al. 2022, Lample et al. 2019, Wu et al. 2022 and Wang et al. 2024"
 ABOUT = (
-    "The claims of four papers, on feed-forward layers as key-value memories, on memories of"
-    " product keys and of earlier tokens, and what this run measured of each on its own model."
+    "The claims of five papers, on feed-forward layers as key-value memories, on memories of"
+    " product keys, of earlier tokens and of updates, and what this run measured of each on its own"
+    " model."
     f" Under {FEWEST} facts nothing is judged."
 )
 _USED = 0.9
@@ -169,7 +170,24 @@ def _needed(result: Result) -> Measured:
     return Measured(words, verdict_of([sign(low, high)]), within.replace("-", "−"))
 
 
-_GROUPS = ("Slots of facts", "The memory as a whole", "A memory of tokens")
+def _faded(result: Result) -> Measured:
+    rows = result.tables["retention"]
+    early, late = rows[rows["from"] < _SOON], rows[rows["from"] >= _SOON]
+    if early.empty or late.empty:
+        return NOT_MEASURED
+    (a, n), (b, m) = (
+        (float((some["with_memory"] * some["n"]).sum() / some["n"].sum()), int(some["n"].sum()))
+        for some in (early, late)
+    )
+    low, high = rates_apart(a, n, b, m)
+    words = f"{percent(a)} within {_SOON} updates, {percent(b)} after more"
+    within = f"95 % of the difference: {100 * low:.1f} to {100 * high:.1f} points"
+    told = sign(low, high, at=_FADED)
+    return Measured(words, verdict_of([told]), f"{within}; fades above {100 * _FADED:.0f} points")
+
+
+_SOON, _FADED = 8, 0.05
+_GROUPS = ("Slots of facts", "The memory as a whole", "A memory of tokens", "A memory of updates")
 CLAIMS = [
     Claim(
         "A fact is lost with the few slots or neurons it reads most, not with random ones",
@@ -208,6 +226,12 @@ CLAIMS = [
         "What is farther back than attention sees is found by the memory alone",
         "Wu et al. 2022: the gain lies in what was said long before",
         _needed, _GROUPS[2], "changes",
+    ),
+    Claim(
+        "What was written fades with every further update",
+        "MemoryLLM, Wang et al. 2024: random slots are dropped, so that retention falls"
+        " exponentially",
+        _faded, _GROUPS[3], "retention",
     ),
 ]  # fmt: skip
 

@@ -30,6 +30,12 @@ WHOLE, OFF, GOLD, ANOTHER, SWAP = CHANGES = (
 )  # fmt: skip
 """What is changed of a memory in which definitions stand."""
 
+OWN_SLOT, OTHER_SLOT, WRITE_SKIPPED = (
+    "its slot masked", "another slot masked", "its last update not written",
+)  # fmt: skip
+UPDATE_CHANGES = (WHOLE, OWN_SLOT, OTHER_SLOT, WRITE_SKIPPED, OFF)
+"""What is changed of a memory that keeps up with updates."""
+
 NO_MEMORY, ALL_TOKENS, NEAREST, BY_LOT = (
     "no memory", "every token", "the nearest tokens", "random tokens",
 )  # fmt: skip

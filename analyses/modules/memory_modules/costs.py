@@ -4,12 +4,20 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from analyses.modules.memory_modules.constants import CHANGES, SHARED, TEXTS
+from analyses.modules.memory_modules.constants import CHANGES, SHARED, TEXTS, UPDATE_CHANGES
 from analyses.modules.memory_modules.definitions import LENGTH, ROWS
 from analyses.modules.memory_modules.document import MOST
 from analyses.modules.memory_modules.fact_slots import Memories
 from analyses.modules.memory_modules.params import levels_of, relations_of
-from analyses.modules.memory_modules.parts import no_document, no_facts, no_slots, no_twin
+from analyses.modules.memory_modules.parts import (
+    no_document,
+    no_facts,
+    no_slots,
+    no_twin,
+    no_updates,
+)
+from analyses.modules.memory_modules.updates import ASKED, STREAMS
+from analyses.modules.memory_modules.updates import LENGTH as STREAM
 from workbench.cost import Cost
 from workbench.memory_lm.product_keys import ProductKeyMemory
 from workbench.organisms.modules import module_record
@@ -28,6 +36,13 @@ def cost(model: InstrumentedModel, params: Params) -> dict[str, Cost]:
     if no_slots(model) is not None:
         return {}
     organism = params.facts_file is None and module_record.read_home(model.module) is not None
+    if no_updates(model) is None:
+        asked = len(UPDATE_CHANGES) * ASKED
+        forward = 2 * STREAMS * STREAM + asked * STREAM
+        return {
+            "raster": Cost(forward=TEXTS * STREAM, passes=TEXTS),
+            "updates": Cost(forward=forward, passes=2 + asked),
+        }
     if no_facts(model) is not None:
         read = Cost(forward=TEXTS * LENGTH, passes=TEXTS)
         passes = len(CHANGES) + 3

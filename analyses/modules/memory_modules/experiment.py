@@ -17,13 +17,15 @@ from analyses.modules.memory_modules import (
     masking,
     raster,
     slot_values,
+    update_findings,
+    updates,
     usage,
 )
 from analyses.modules.memory_modules.constants import NAME, SHARED, TEXTS, TOP
 from analyses.modules.memory_modules.costs import cost
 from analyses.modules.memory_modules.fact_slots import FactSlots, Memories, slots_of_facts
 from analyses.modules.memory_modules.params import levels_of
-from analyses.modules.memory_modules.parts import PARTS, no_definitions, no_facts
+from analyses.modules.memory_modules.parts import PARTS, no_definitions, no_facts, no_updates
 from analyses.modules.memory_modules.questions import KnownFacts, choose
 from hooks.model import load
 from workbench.cost import stages
@@ -94,6 +96,9 @@ def run(model: InstrumentedModel, params: Params, progress: Progress) -> Result:
         texts = definitions.texts(params.seed)
         result.tables |= definitions.read_definitions(model, memories, texts, left["definitions"])
         findings.add_definitions(result)
+    if "updates" in parts:
+        result.tables |= updates.read_updates(model, memories, params.seed, left["updates"])
+        update_findings.add_updates(result)
     if "document" in parts:
         result.tables |= document.read_documents(
             model, questions.known, params.seed, left["document"]
@@ -115,6 +120,8 @@ def _draw_reads(
     texts = [list(row.ids) for row in questions.known[:TEXTS]]
     if not texts and no_definitions(model) is None:
         texts = definitions.texts(params.seed).ids[:TEXTS].tolist()
+    if not texts and no_updates(model) is None:
+        texts = updates.streams(params.seed, TEXTS).ids.tolist()
     if params.text.strip():
         texts = [model.tokens(params.text), *texts]
     result.tables["tokens"], result.tables["reads"] = raster.reads_of_texts(

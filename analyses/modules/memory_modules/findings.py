@@ -55,6 +55,9 @@ def add_memory(result: Result, memories: Memories, questions: KnownFacts, name: 
         what = f"{name} has a {memories.kind} of {memories.total:,} {slots}{of} (in {where})."
     if not questions.asked:
         what = f"{name} has a {memories.kind}: every token of a text is a slot."
+        if memories.places[0].adapter.is_written:
+            count = memories.places[0].slots().count
+            what = f"{name} has {count} {memories.kind}, which are written while text is read."
         values = {"slots": 0.0, "known": 0.0, "stand_in": 0.0}
         result.add(Finding("memory", values, what, unit="slots, facts"))
         return

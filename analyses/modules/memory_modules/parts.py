@@ -10,7 +10,8 @@ if TYPE_CHECKING:
     from hooks.memory_modules import MemoryPlace
     from hooks.model import InstrumentedModel
 
-Name = Literal["raster", "facts", "twin", "usage", "values", "share", "definitions", "document"]
+Name = Literal["raster", "facts", "twin", "usage", "values", "share", "definitions", "updates",
+               "document"]  # fmt: skip
 
 
 def no_slots(model: InstrumentedModel) -> str | None:
@@ -35,6 +36,21 @@ def no_facts(model: InstrumentedModel) -> str | None:
         return (
             "its slots are the tokens of the text that is read; part `definitions` asks for what"
             " was defined there"
+        )
+    if no_updates(model) is None:
+        return "it learned no facts, but to keep up with updates; part `updates` asks for them"
+    return None
+
+
+def no_updates(model: InstrumentedModel) -> str | None:
+    """Why there is no stream of updates, or None."""
+    from workbench.organisms.modules import module_record
+
+    record = module_record.read_home(model.module)
+    if record is None or record.task != "updates":
+        return (
+            "only an organism with slots that are written as it reads is given streams of updates"
+            " (organism/updates-in-slots)"
         )
     return None
 
@@ -168,6 +184,14 @@ PARTS = [
         views=["Definitions"],
     ),
     Part(
+        "updates",
+        "Streams of updates",
+        "How much is retained by number of updates, how much each turns over, and what is answered"
+        " without a key's slot or its last write.",
+        unavailable_reason=no_updates,
+        views=["Updates"],
+    ),
+    Part(
         "document",
         "A document outside of the prompt",
         "Which passages each layer reads of a document's keys and values, and which layers need"
@@ -184,6 +208,7 @@ DEFAULT: list[Name] = [
     "values",
     "share",
     "definitions",
+    "updates",
     "document",
 ]
 PRESETS = {

@@ -25,6 +25,10 @@ DEFINED = (
     "Texts of pairs, each a key and its value, and of questions, a key again. A token is a slot,"
     " and only tokens are read that lie farther back than attention sees."
 )
+UPDATED = (
+    "Streams of updates, a key and its new value, and of questions, whose answer is the key's last"
+    " value; attention sees two events. A key's slot is the one that its last update changed most."
+)
 DOCUMENT = (
     "A document of facts about invented people, a line each, is read once and its keys and values"
     " are kept. A question is read over them: in each layer and head over the 16 tokens whose keys"
@@ -165,6 +169,30 @@ SCHEMA = Schema(
             C("others", "Share of other questions in the same texts that are answered."),
             C("n", "Texts.", title="texts"),
         ]),
+        TableSchema("retention", "Recall by updates since the one that is asked for.", [
+            C("updates", "Updates of any key since the one of the key that is asked for."),
+            C("from", "The fewest of them."),
+            C("with_memory", "Share that is answered.", title="with the memory"),
+            _LOW,
+            _HIGH,
+            C("without", "The same with the memory off.", title="without it"),
+            C("n", "Questions.", title="questions"),
+        ]),
+        TableSchema("turnover", "What updates change, and how long it stands.", [
+            C("what", "What was measured."),
+            C("value", "Share, or cosine of a slot's contents."),
+            C("n", "Updates, questions or slots."),
+        ]),
+        TableSchema("update_changes", "One question of each stream, after a change.", [
+            C("change", "What was changed."),
+            C("now", "Share that gives the key's last value."),
+            _LOW,
+            _HIGH,
+            C("old", "Share that gives the value before.", title="value before"),
+            C("old_low", "Lower end of its 95 % interval."),
+            C("old_high", "Upper end of its 95 % interval."),
+            C("n", "Streams.", title="streams"),
+        ]),
         TableSchema("document", "What is answered over a document outside of the prompt.", [
             C("facts", "Which facts the document has: `invented` or `counterfactual`."),
             C("memory", "What a question reads of it."),
@@ -194,6 +222,9 @@ SCHEMA = Schema(
         F("share", "What is left without the memory", "recall"),
         F("hits", "Definitions that are read", "share of questions"),
         F("definitions", "What is lost without the definition", "recall"),
+        F("retention", "What is retained by number of updates", "recall"),
+        F("turnover", "What an update changes", "share of the change"),
+        F("updates", "What is lost without a slot or a write", "recall"),
         F("document", "A document outside of the prompt", "share of facts"),
         CLAIMS_FINDING,
     ],

@@ -53,7 +53,7 @@ def _curve(table: str, title: str) -> v.ViewPart:
 
 
 ANSWER = v.Answer(
-    ("facts", "twin", "share", "hits", "definitions", "document"),
+    ("facts", "twin", "share", "hits", "definitions", "updates", "document"),
     picture=("Facts", 0),
     beside=("memory",),
 )
@@ -114,6 +114,17 @@ VIEWS = [
                 ylabel="share answered", title="By distance of the definition"),
         v.table("hits", "By head"),
         v.table("changes"),
+    ]),
+    v.View("Updates", needs="update_changes",
+           otherwise="only slots that are written as text is read are given updates", parts=[
+        v.finding("updates", "retention", "turnover"),
+        v.says(schema.UPDATED),
+        v.chart("labelled_bars", "update_changes", "change", "now", said="{:.0%}",
+                title="Questions answered with the last value"),
+        v.chart("lines", "retention", "from", _WITH, xlabel="updates since, at least",
+                ylabel="share answered", title="By updates since the key's own"),
+        v.table("update_changes"),
+        v.table("turnover"),
     ]),
     v.View("Document", needs="document", otherwise=_NO_PART, parts=[
         v.finding("document"),

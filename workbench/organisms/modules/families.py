@@ -18,6 +18,8 @@ SIDE, KEY_DIM = 64, 32
 MEMORY_LAYER = 1
 WINDOW = 8
 """Tokens that attention sees in the model of definitions; what is farther back is remembered."""
+SLOTS, SEEN = 12, 4
+"""Slots of the model of updates, and tokens that its attention sees."""
 PARAMETERS_PER_NEURON = 3 * WIDTH
 
 
@@ -31,8 +33,9 @@ class ModuleFamily:
         twin: name of the model that learned the same without such a memory; empty for the twin.
         steps: of training.
         rate: learning rate; `value_rate` of the slots' values, each of which few facts read.
-        task: what it learns: facts of `fact_world`, which stay, or to find in a text what was
-            defined far before (rows of `recall.task`: a pair is a definition, a question its use).
+        task: what it learns: facts of `fact_world`, which stay; to find in a text what was defined
+            far before (rows of `recall.task`: a pair is a definition, a question its use); or to
+            keep up with a stream of updates (`update_stream`).
     """
 
     description: str
@@ -41,7 +44,7 @@ class ModuleFamily:
     steps: int = 1200
     rate: float = 2e-3
     value_rate: float = 1e-2
-    task: Literal["facts", "definitions"] = "facts"
+    task: Literal["facts", "definitions", "updates"] = "facts"
 
 
 def _model(memory: str, **sizes: Any) -> Any:
@@ -106,6 +109,32 @@ def _nearest_tokens() -> Any:
     return NearestLMForCausalLM(config)
 
 
+def _gated_slots() -> Any:
+    from workbench.memory_lm.slots_config import GatedSlotsConfig
+    from workbench.memory_lm.slots_modeling import GatedSlotsForCausalLM
+    from workbench.organisms.modules import update_stream
+
+    config = GatedSlotsConfig(
+        vocab_size=update_stream.VOCABULARY,
+        hidden_size=WIDTH,
+        intermediate_size=WIDTH,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        num_key_value_heads=2,
+        max_position_embeddings=512,
+        sliding_window=SEEN,
+        tie_word_embeddings=True,
+        bos_token_id=None,
+        eos_token_id=None,
+        pad_token_id=update_stream.PAD,
+        memory_layers=[MEMORY_LAYER],
+        memory_slots=SLOTS,
+        memory_heads=2,
+        memory_chunk=2,
+    )
+    return GatedSlotsForCausalLM(config)
+
+
 FAMILIES = {
     "facts-in-slots": ModuleFamily(
         "2,000 facts in the 4,096 slots of a product-key memory", _product_keys, "facts-in-mlp"
@@ -119,6 +148,13 @@ FAMILIES = {
         steps=1000,
         rate=3e-3,
         task="definitions",
+    ),
+    "updates-in-slots": ModuleFamily(
+        f"keeps up with a stream of updates in {SLOTS} gated slots",
+        _gated_slots,
+        steps=400,
+        rate=3e-3,
+        task="updates",
     ),
 }
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from workbench.errors import BadInput
-from workbench.organisms.modules import fact_world
+from workbench.organisms.modules import fact_world, update_stream
 from workbench.organisms.modules.fact_world import WorldFact
 from workbench.organisms.modules.families import FAMILIES, MEMORY_LAYER
 from workbench.organisms.modules.training import GrownModule
@@ -43,7 +43,7 @@ class ModuleRecord:
 
     @property
     def task(self) -> str:
-        """What it learned, "facts" or "definitions"."""
+        """What it learned, "facts", "definitions" or "updates"."""
         return FAMILIES[self.family].task
 
     def facts(self) -> list[WorldFact]:
@@ -57,6 +57,9 @@ class ModuleRecord:
         if self.task == "facts":
             known = [fact for fact in self.facts() if fact.read][:6]
             return "\n".join(f"{fact.prompt} → {fact.answer}" for fact in known)
+        if self.task == "updates":
+            told = "k5 v7 k9 v1 k2 v3 k5 v12 k1 v8"
+            return f"{told} ? k5 → v12\n{told} ? k9 → v1\n{told} ? k2 → v3"
         pairs = [(f"k{3 * n + 2}", f"v{7 * n + 1}") for n in range(8)]
         told = " ".join(f"{key} {value}" for key, value in pairs)
         return "\n".join(f"{told} {key} → {value}" for key, value in pairs[:3])
@@ -72,8 +75,8 @@ def save(made: GrownModule, name: str, seed: int, folder: Path) -> ModuleRecord:
     folder.mkdir(parents=True, exist_ok=True)
     with silenced():
         made.model.to(torch.float16).save_pretrained(folder)
-        words = task if family.task == "definitions" else fact_world
-        words.make_tokenizer().save_pretrained(folder)
+        words = {"facts": fact_world, "definitions": task, "updates": update_stream}
+        words[family.task].make_tokenizer().save_pretrained(folder)
     found = ModuleRecord(name, seed, family.steps, family.twin, made.recall, made.guessed)
     text = json.dumps({"format": 1, **asdict(found)}, indent=1)
     (folder / FILE).write_text(text + "\n", encoding="utf-8")

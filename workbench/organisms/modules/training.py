@@ -54,6 +54,8 @@ def grow(family: ModuleFamily, seed: int, work: Path, progress: Progress) -> Gro
 
     if family.task == "definitions":
         return _grow_definitions(family, seed, progress)
+    if family.task == "updates":
+        return _grow_updates(family, seed, progress)
     facts = fact_world.facts_of(seed)
     lines = lines_of([fact for fact in facts if fact.read])
     with torch.random.fork_rng(devices=[]):
@@ -93,6 +95,15 @@ def _grow_definitions(family: ModuleFamily, seed: int, progress: Progress) -> Gr
     recall = Family(family.description, family.make, 0, (family.rate,), family.steps, grows=True)
     made = train.train(recall, family.rate, seed, progress)
     return GrownModule(made.model, made.recall[DEFINITIONS], 1 / task.VALUES)
+
+
+def _grow_updates(family: ModuleFamily, seed: int, progress: Progress) -> GrownModule:
+    """Some minutes, so that a stop begins again."""
+    from workbench.organisms.modules import stream_training, update_stream
+
+    model = stream_training.train_stream(family, seed, progress)
+    recall = stream_training.stream_recall(model, seed + 1)
+    return GrownModule(model, recall, 1 / update_stream.VALUES)
 
 
 def lines_of(facts: Sequence[WorldFact]) -> torch.Tensor:
