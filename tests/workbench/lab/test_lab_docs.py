@@ -27,9 +27,13 @@ def test_the_pages_schedule_is_one(tmp_path: Path) -> None:
 
 
 def test_the_pages_python_runs(capsys: pytest.CaptureFixture[str]) -> None:
-    (source,) = re.findall(r"```python\n(.*?)```", PAGE.read_text("utf-8"), re.S)
+    first, second = re.findall(r"```python\n(.*?)```", PAGE.read_text("utf-8"), re.S)
     shared: dict[str, object] = {}
-    exec(compile(source, "lab.md", "exec"), shared)
+    exec(compile(first, "lab.md", "exec"), shared)
     losses = json.loads(capsys.readouterr().out.strip().splitlines()[-1])
     assert losses[-1] < losses[0]
     assert len(shared["said"]) == 9 + 5  # type: ignore[arg-type]
+    exec(compile(second, "lab.md", "exec"), shared)
+    margins = json.loads(capsys.readouterr().out.strip().splitlines()[-1])
+    assert margins[0] == 0
+    assert margins[-1] > 0
