@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from analyses.measures.evidence_table_tests import check_window
 from analyses.measures.evidence_tables import (
     PERTURBED,
     STATISTICAL,
@@ -85,6 +86,7 @@ def guess(
             _window(model, written, row, before, version, target)
             for row, before in zip(rows, shown, strict=True)
         ]
+        check_window(model, windows, table.name)
 
         def part(fraction: float, says: str, number: int = number) -> None:
             report((number + fraction) / len(VERSIONS), says)

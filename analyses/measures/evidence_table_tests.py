@@ -138,15 +138,7 @@ def _cells(
         )
         spans.append([(start, end) for start, end in places[first:]])
         limits.append(_limits(len(prompt), said, table.delimiter))
-    if (longest := max(len(w.prompt) + len(w.suffix) for w in windows)) > (
-        model.positions or longest
-    ):
-        raise BadInput(
-            f"{longest} tokens of {table.name} do not fit the {model.positions} that"
-            f" {model.card.name} reads.",
-            "rows that fit beside those shown before them",
-            "Show fewer rows, or drop long columns.",
-        )
+    check_window(model, windows, table.name)
     scores = score(model, windows, Sampler(temperature=0), progress=report)
     right = is_greedy(scores, windows)
     hits = np.array([
@@ -158,6 +150,21 @@ def _cells(
         [[w[table.rows[row][k]] for w, k in zip(worth, columns, strict=True)] for row in rows]
     )
     return CellHits(np.array(list(rows)), hits, bits, np.all(hits, axis=1, keepdims=False))
+
+
+def check_window(model: InstrumentedModel, windows: Sequence[Window], name: str) -> None:
+    """Raises: BadInput: the rows that are shown and asked are more tokens than the model was made
+    to read at once.
+    """
+    longest = max(len(w.prompt) + len(w.suffix) for w in windows)
+    window = model.positions or model.card.context_length or longest
+    if longest > window:
+        raise BadInput(
+            f"Rows of {name} do not fit: those shown and the one asked are {longest:,} tokens, and"
+            f" {model.card.name} reads {window:,}.",
+            "rows that fit beside those shown before them",
+            "Show fewer rows, or drop long columns.",
+        )
 
 
 def _limits(start: int, cells: Sequence[str], delimiter: str) -> list[tuple[int, int]]:

@@ -205,10 +205,16 @@ def test_what_is_no_table_is_refused(tmp_path, raw: bytes, says: str) -> None:
         tables.from_file(file)
 
 
-def test_what_does_not_fit_is_refused(gpt2) -> None:
+@pytest.fixture(params=["llama", "gpt2"])
+def any_window(request):
+    """With a table of positions that ends, and without one."""
+    return request.getfixturevalue(request.param)
+
+
+def test_what_does_not_fit_is_refused(any_window) -> None:
     table = tables.DataTable("t", ("a", "b"), (("x" * 200, "1"),) * 12)
     with pytest.raises(BadInput, match="do not fit"):
-        tests.next_rows(gpt2, table, [3], 2, quiet)
+        tests.next_rows(any_window, table, [3], 2, quiet)
     with pytest.raises(BadInput, match="too few to show"):
         tests.draw_rows(table, 5, 12, 0)
     with pytest.raises(BadInput, match="no table"):
