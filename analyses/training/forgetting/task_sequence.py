@@ -51,10 +51,10 @@ class SequenceDesign:
         readings: of each text, in its task; batch: texts of an update.
     """
 
-    tasks: int = 5
+    tasks: int = 4
     items: int = 8
     never: int = 16
-    readings: int = 40
+    readings: int = 32
     batch: int = 8
     length: int = 24
     rate: float = 1e-3
