@@ -56,13 +56,20 @@ def _items(result: Result) -> list[str]:
     found, variants = result.findings.get("items"), result.findings.get("item_variants")
     if found is None or variants is None:
         return []
-    values, spread = found.values, variants.interval or {}
+    values, spread_of, spread = found.values, found.interval, variants.interval or {}
     assert isinstance(spread, dict)
+    assert isinstance(spread_of, dict)
     key = "paraphrased" if "paraphrased" in variants.values else "changed"
     if key not in values:
         return []
     called = "in other words" if key == "paraphrased" else "when another answer is right"
     fell = sign(*spread[key]) if key in spread else None
+    low, high = spread_of["original"]
+    if not sign(low, high, at=values["chance"]):
+        return [
+            f"It answers items no better than by chance: {percent(values['original'])}, guessing"
+            f" {percent(values['chance'])}. So nothing can be said of what it has seen."
+        ]
     verdict = (
         "what it answers hangs on the wording" if fell and key == "paraphrased"
         else "the old answer stays with it" if fell

@@ -64,10 +64,14 @@ def _add_variants(result: Result) -> None:
         key = "paraphrased" if row["copies"] == PARAPHRASE else "changed"
         values[key], spread[key] = row["drop"], (row["drop_low"], row["drop_high"])
         fell = sign(*spread[key])
-        verdict = {True: "falls", False: "rises", None: "does not change for sure"}[fell]
+        where = "in other words" if key == "paraphrased" else "when the answer changes"
+        verdict = {
+            True: f"{where} accuracy falls",
+            False: f"{where} accuracy rises",
+            None: f"whether accuracy falls {where} is not told apart",
+        }[fell]
         words.append(
-            f"{'in other words' if key == 'paraphrased' else 'when the answer changes'} accuracy"
-            f" {verdict} (by {100 * row['drop']:.0f} points, {100 * row['drop_low']:.0f} to"
+            f"{verdict} (it falls by {100 * row['drop']:.0f} points, {100 * row['drop_low']:.0f} to"
             f" {100 * row['drop_high']:.0f}, {row['n']} items)"
         )
         if key == "changed":

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from workbench.result import Result
     from workbench.views import Pick
 
-_LETTERS = {"chosen": "chosen", "same": "options all the same", "right": "right"}
+_LETTERS = {"chosen": "chosen", "same": "all the same", "right": "right"}
 
 _HUES = {
     MODEL: colour.MEMORY, CLEAN: colour.CONTEXT, UNTRAINED: colour.OTHER,
@@ -64,8 +64,9 @@ def shortcuts(run: Result) -> pd.DataFrame:
 
 def letters(run: Result) -> pd.DataFrame:
     """Letters by what is counted, in percent."""
-    long = run.tables["letters"].melt("letter", list(_LETTERS), "of", "share")
-    return long.assign(share=100 * long["share"], of=long["of"].map(_LETTERS))
+    long = run.tables["letters"].melt("letter", list(_LETTERS), "share of", "share")
+    long["share of"] = long["share of"].map(_LETTERS)
+    return long.assign(share=100 * long["share"])
 
 
 def items(run: Result) -> dict[str, int]:

@@ -28,7 +28,7 @@ class Params(EvidenceParams, frozen=True, extra="forbid"):
     )
     parts: list[Name] = parts_field(DEFAULT)
     items: int = Field(
-        60,
+        40,
         ge=4,
         le=2000,
         description="Part `items`: at most so many items",
@@ -40,7 +40,7 @@ class Params(EvidenceParams, frozen=True, extra="forbid"):
         " file, JSON lines, a folder, a ledger, or its address (s3://…)",
     )
     seeds_asked: int = Field(
-        16,
+        12,
         ge=4,
         le=200,
         title="Facts in other forms",

@@ -50,7 +50,7 @@ VIEWS = [
                     unit="facts (%)", title="Answered rightly, by the form of the question"),
             v.chart("intervals", _known, "form", "of", _KNOWN, zero=False, unit="facts (%)",
                     title="The same, by whether the single item is answered"),
-            widths=(460, 460),
+            widths=(420, 420),
         ),
         v.says(structure_schema.FORMS, small=True),
         v.table("structure", "By form"), v.table("structure_items", "Every fact in every form"),
