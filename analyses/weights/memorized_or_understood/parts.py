@@ -155,5 +155,14 @@ PARTS = [
 DEFAULT: list[Name] = ["items", "structure", "components", "puzzles", "path"]
 PRESETS: dict[str, dict[str, object]] = {
     "quick": {"items": 20, "puzzles": 8},
-    "paper": {"items": 200, "puzzles": 100},
+    "paper": {
+        "items": 200,
+        "puzzles": 100,
+        "premise_facts": 100,
+        "table_rows": 100,
+        "kind_texts": 20,
+        "popularity_facts": 100,
+        "trap_count": 20,
+        "recited_windows": 1000,
+    },  # fmt: skip
 }
