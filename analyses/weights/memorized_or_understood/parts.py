@@ -164,5 +164,5 @@ PRESETS: dict[str, dict[str, object]] = {
         "popularity_facts": 100,
         "trap_count": 20,
         "recited_windows": 1000,
-    },  # fmt: skip
+    },
 }
