@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 from analyses.claims import FAILS, OPEN, PART, REPLICATES, Claim, Measured, verdict_of
@@ -44,13 +45,12 @@ def _first_quarter(result: Result) -> Measured:
     )
 
 
-def _said(result: Result, order: str, asked: str) -> tuple[float, float, float]:
-    """(share, low, high) over the pieces behind the first, as wide as the widest of them."""
+def _said(result: Result, order: str, asked: str) -> tuple[float, float]:
+    """Mean share over the pieces behind the first, and half the width of its interval."""
     table = result.tables["access_remedies"]
     rows = table[(table["order"] == order) & (table["asked"] == asked) & (table["piece"] > 1)]
     half = ((rows["high"] - rows["low"]) / 2).max() / len(rows) ** 0.5
-    mean = rows["said"].mean()
-    return float(mean), float(mean - half), float(mean + half)
+    return float(rows["said"].mean()), float(half)
 
 
 def _permuted(result: Result) -> Measured:
@@ -62,14 +62,15 @@ def _recited(result: Result) -> Measured:
 
 
 def _better(result: Result, how: tuple[str, str]) -> Measured:
-    one, low, high = _said(result, *how)
-    other, other_low, other_high = _said(result, "as it stands", "cold")
-    apart = True if low > other_high else False if high < other_low else None
+    one, half = _said(result, *how)
+    other, of_other = _said(result, "as it stands", "cold")
+    apart, wide = one - other, math.hypot(half, of_other)
     return Measured(
         f"{percent(one)} of the tokens, {percent(other)} without",
-        verdict_of([apart]),
-        f"95 %: {percent(max(0.0, low))} to {percent(min(1.0, high))} against"
-        f" {percent(max(0.0, other_low))} to {percent(other_high)}",
+        verdict_of([sign(apart - wide, apart + wide)]),
+        f"95 %: {100 * (apart - wide):+.0f} to {100 * (apart + wide):+.0f} points".replace(
+            "-", "−"
+        ),
     )
 
 
