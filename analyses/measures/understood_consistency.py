@@ -20,7 +20,7 @@ DRAWS = 2000
 
 
 @dataclass(frozen=True)
-class Consistency:
+class LocalConsistency:
     """Of items with one changed copy or more each.
 
     Attributes:
@@ -49,7 +49,7 @@ class Consistency:
 
 def consistency(
     solved: Bool[np.ndarray, " item"], copies: Float[np.ndarray, " item"], seed: int = 0
-) -> Consistency:
+) -> LocalConsistency:
     """LiMem and what belongs to it.
 
     Args:
@@ -59,7 +59,7 @@ def consistency(
     n, right = len(solved), np.asarray(solved, float)
     if not n:
         nan, none = math.nan, (math.nan, math.nan)
-        return Consistency(0, nan, none, nan, nan, nan, none, nan, nan, none)
+        return LocalConsistency(0, nan, none, nan, nan, nan, none, nan, nan, none)
     each = right * (1 - copies)
     accuracy, changed, limem = float(right.mean()), float(copies.mean()), float(each.mean())
     drawn = np.random.default_rng(seed).integers(n, size=(DRAWS, n))
@@ -67,7 +67,7 @@ def consistency(
     low, high = np.percentile(each[drawn].mean(1) - of_null, [2.5, 97.5])
     null = accuracy * (1 - changed)
     _, interval = share_interval(each, np.arange(n))
-    return Consistency(
+    return LocalConsistency(
         n,
         accuracy,
         wilson(int(right.sum()), n),

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from analyses.measures.statistics import auc, wilson
-from analyses.measures.understood_consistency import Consistency, consistency
+from analyses.measures.understood_consistency import LocalConsistency, consistency
 from analyses.measures.understood_puzzles import PuzzleLanguage, PuzzleScores, puzzle_scores
 from analyses.measures.untrained_twin import untrained
 from analyses.weights.memorized_or_understood import puzzle_sets, puzzles_findings
@@ -177,7 +177,7 @@ def changed_share(reads: Reads, changes: Sequence[str]) -> np.ndarray:
     return np.where(counts > 0, np.nansum(solved, 0) / np.maximum(counts, 1), np.nan)
 
 
-def consistency_of(reads: Reads, changes: Sequence[str], seed: int) -> Consistency:
+def consistency_of(reads: Reads, changes: Sequence[str], seed: int) -> LocalConsistency:
     """LiMem of a set, over the puzzles that have such a copy."""
     copies = changed_share(reads, changes)
     there = ~np.isnan(copies)
@@ -196,8 +196,8 @@ def _limem(by_model: Mapping[str, Pairs], seed: int) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def limem_row(found: Consistency) -> dict[str, Any]:
-    """The numbers of a `Consistency` as columns."""
+def limem_row(found: LocalConsistency) -> dict[str, Any]:
+    """The numbers of a `LocalConsistency` as columns."""
     return {
         "accuracy": found.accuracy, "accuracy_low": found.accuracy_interval[0],
         "accuracy_high": found.accuracy_interval[1], "changed": found.changed,

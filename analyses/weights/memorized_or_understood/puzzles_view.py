@@ -31,7 +31,7 @@ VIEWS = [
             widths=(420, 420),
         ),
         v.says(puzzles_schema.SOLVED, small=True), v.says(puzzles_schema.LIMEM, small=True),
-        v.chart("intervals", sel.told_apart, "contrast", "score", _SCORES, zero=False, unit="AUC",
+        v.chart("intervals", sel.separations, "contrast", "score", _SCORES, zero=False, unit="AUC",
                 title="Told apart, puzzle by puzzle; 0.5 is chance"),
         v.knob("prompt", "Puzzle", sel.puzzles, width=420), v.on("prompt", _one),
         v.table("limem", "LiMem by what was changed"), v.table("puzzles", "Puzzles solved"),

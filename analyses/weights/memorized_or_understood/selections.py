@@ -73,7 +73,7 @@ def limem(run: Result) -> pd.DataFrame:
     return pd.concat([rows, chance], ignore_index=True)
 
 
-def told_apart(run: Result) -> pd.DataFrame | None:
+def separations(run: Result) -> pd.DataFrame | None:
     """AUC by what is told apart."""
     table = run.tables.get("told_apart")
     if table is None:
