@@ -124,6 +124,8 @@ def _say(
     lead = (
         "Memory speaks where the premise should"
         if low > 0.5
+        else "What it knows gets less of a yes, so memory does not speak for the premise"
+        if high < 0.5
         else "Answers do not go by what is known"
     )
     says = (
@@ -154,15 +156,16 @@ def _say(
             unit="share of known facts", interval=(paired_low, paired_high),
         )
     )  # fmt: skip
-    can = own.supported[1] > 0.5
+    # An untrained model tells the two by their wording alone; what is more than that counts.
+    can = own.supported[1] > max(0.5, null.supported[2])
     result.add(
         Finding(
             "supported", {"auc": own.supported[0], "invented": own.invented[0]},
             f"{'Premises count' if can else 'Premises do not count'}: one that supports the"
             f" hypothesis gets more of a yes than a random one with probability"
             f" {own.supported[0]:.2f} (95 %: {own.supported[1]:.2f} to {own.supported[2]:.2f};"
-            f" untrained twin {null.supported[0]:.2f}), with invented names, which nobody can have"
-            f" read, {own.invented[0]:.2f} ({own.invented[1]:.2f} to {own.invented[2]:.2f}).",
+            f" untrained twin, by the wording alone, {null.supported[0]:.2f}), with invented names,"
+            f" which nobody can have read, {own.invented[0]:.2f} ({own.invented[1]:.2f} to {own.invented[2]:.2f}).",
             unit="probability",
             interval={"auc": own.supported[1:], "invented": own.invented[1:]},
         )

@@ -24,7 +24,7 @@ VIEWS = [
         v.finding("popularity", "retrieval"),
         v.row(
             v.chart("matrix", _known, "relation", "popularity", "known", unit="%",
-                    title="Known closed-book (%)"),
+                    title="Known closed-book"),
             v.chart("intervals", _policies, "policy", "measured", zero=False,
                     title="Right answers by when one looks up", unit="share of facts"),
             widths=(420, 420),
