@@ -75,7 +75,7 @@ def no_document(model: InstrumentedModel) -> str | None:
     from workbench.organisms.modules import module_record
 
     if module_record.read_home(model.module) is not None:
-        return "it was trained on one-line facts and reads no documents"
+        return "it was trained on a small world of its own and reads no documents"
     try:
         check_attention(model)
     except Unfit as reason:

@@ -17,6 +17,10 @@ if TYPE_CHECKING:
     from workbench.progress import Progress
 
 READ = "read"
+FAINT = 0.2
+"""Of a memory that changes a little everywhere with every call, writes weaker than this share of
+the strongest one of the call are left out.
+"""
 _COLUMNS = [
     "text", "pos", "memory", "head", "slot", "kind", "weight", "gate", "size", "strength",
 ]  # fmt: skip
@@ -44,10 +48,11 @@ def reads_of_texts(
             events += [(number, *row) for row in _reads(call, first)]
             read[id(call.place)] = first + call.reads.weight[:, :, 0, 0].numel()
             last = read[id(call.place)] - 1
+            least = FAINT * max((write.strength for write in call.writes), default=0.0)
             events += [
                 (number, last, call.place.name, -1, write.slot, write.kind, None, None, None,
                  write.strength)
-                for write in call.writes
+                for write in call.writes if write.strength >= least
             ]  # fmt: skip
             if call.slots.space == "token position":
                 # A token is a slot: it writes itself as it is read.

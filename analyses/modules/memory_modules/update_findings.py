@@ -23,10 +23,10 @@ def add_updates(result: Result) -> None:
     rows = {row["change"]: row for _, row in result.tables["update_changes"].iterrows()}
     own, other, skipped = rows[OWN_SLOT], rows[OTHER_SLOT], rows[WRITE_SKIPPED]
     says = (
-        f"With the slot masked that a key's last update went into {percent(own['now'])} of"
+        f"A key's value stands in one slot: with it masked {percent(own['now'])} of"
         f" {counted(int(own['n']), 'question')} are answered (95 %: {percent(own['low'])} to"
         f" {percent(own['high'])}; {percent(rows[WHOLE]['now'])} as it is), with another slot"
-        f" masked {percent(other['now'])}. With the last update not written"
+        f" masked {percent(other['now'])}. Where the last update is not written,"
         f" {percent(skipped['old'])} give the value before it."
     )
     values = {
@@ -36,6 +36,10 @@ def add_updates(result: Result) -> None:
         "off": float(rows[OFF]["now"]),
     }
     spread = {"own": (float(own["low"]), float(own["high"]))}
+    if own["high"] > other["low"]:
+        says = says.replace(
+            "A key's value stands in one slot: with it masked", "With its slot masked"
+        )
     result.add(Finding("updates", values, says, unit="recall", interval=spread))
     table = result.tables["retention"]
     first, last = table.iloc[0], table.iloc[-1]
@@ -51,8 +55,9 @@ def add_updates(result: Result) -> None:
     turned = result.tables["turnover"].set_index("what")["value"]
     slot, asked, same = (float(value) for value in turned.iloc[:3])
     says = (
-        f"An update changes little but one slot: {percent(slot)} of the change lies there, and"
-        f" {percent(same)} of updates go into the slot of the key's last one."
+        f"{percent(slot)} of what an update changes lies in one slot (at a question, which has"
+        f" nothing to write, {percent(asked)}), and {percent(same)} of updates go into the slot of"
+        " the key's last one."
     )
     if len(turned) > 3:
         after = str(turned.index[-1]).split("after ")[1]

@@ -120,7 +120,7 @@ VIEWS = [
         v.finding("updates", "retention", "turnover"),
         v.says(schema.UPDATED),
         v.chart("labelled_bars", "update_changes", "change", "now", said="{:.0%}",
-                title="Questions answered with the last value"),
+                title="The last value is given"),
         v.chart("lines", "retention", "from", _WITH, xlabel="updates since, at least",
                 ylabel="share answered", title="By updates since the key's own"),
         v.table("update_changes"),

@@ -46,7 +46,7 @@ def test_training_is_the_same_from_the_same_seed_and_learns() -> None:
 
     short = replace(FAMILIES["updates-in-slots"], steps=3)
     models = [stream_training.train_stream(short, seed, Progress()) for seed in (0, 0, 1)]
-    first, again, other = ([*model.parameters()][0] for model in models)
+    first, again, other = (next(iter(model.parameters())) for model in models)
     assert torch.equal(first, again)
     assert not torch.equal(first, other)
     assert stream_training.stream_recall(models[0], 5) < 0.3
