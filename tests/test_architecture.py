@@ -36,6 +36,20 @@ PICTURES = {
     "analyses/training/retention/views.py": 14,
     "analyses/training/training_order/views.py": 6,
     "analyses/card/evaluation_card/views.py": 5,
+    "analyses/context/knowledge_conflict/evidence_view.py": 2,
+    "analyses/weights/audit/views.py": 2,
+    "analyses/weights/memorized_or_understood/attestation_view.py": 2,
+    "analyses/weights/memorized_or_understood/components_view.py": 1,
+    "analyses/weights/memorized_or_understood/items_view.py": 2,
+    "analyses/weights/memorized_or_understood/kinds_view.py": 2,
+    "analyses/weights/memorized_or_understood/popularity_view.py": 2,
+    "analyses/weights/memorized_or_understood/probes_view.py": 2,
+    "analyses/weights/memorized_or_understood/puzzles_view.py": 3,
+    "analyses/weights/memorized_or_understood/recited_view.py": 2,
+    "analyses/weights/memorized_or_understood/structure_view.py": 2,
+    "analyses/weights/memorized_or_understood/tables_view.py": 2,
+    "analyses/weights/memorized_or_understood/traps_view.py": 1,
+    "analyses/weights/memorized_or_understood/views.py": 2,
 }
 """Pictures of the analyses and parts that came later: 150 lines for five of them."""
 TABLES = {"workbench/upgrades_to_2.py": "old names of tables, columns and findings, with the new"}
