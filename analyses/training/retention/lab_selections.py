@@ -16,7 +16,8 @@ def of_shorter(run: Result) -> pd.DataFrame:
     """Quarters of the shorter training, by readings."""
     table = run.tables["dose_timing"]
     rows = table[table["updates"] == table["updates"].min()]
-    return rows[rows["window"].isin(QUARTERS)].assign(read=lambda t: "read in " + t["window"])
+    rows = rows[rows["window"].isin(QUARTERS)]
+    return rows.assign(read=[f"quarter {1 + QUARTERS.index(window)}" for window in rows["window"]])
 
 
 def by_length(run: Result) -> pd.DataFrame:
@@ -37,7 +38,9 @@ def remedies(run: Result) -> pd.DataFrame:
     """By piece, a curve for each way of reading and asking; without the oracle."""
     table = run.tables["access_remedies"]
     rows = table[table["asked"] != "passage given"]
-    return rows.assign(curve=rows["order"] + ", " + rows["asked"])
+    orders = {"as it stands": "plain", "in permuted copies": "permuted"}
+    asked = {"cold": "cold", "after reciting": "recited first"}
+    return rows.assign(curve=rows["order"].map(orders) + ", " + rows["asked"].map(asked))
 
 
 def triples_by_readings(run: Result) -> pd.DataFrame:

@@ -10,8 +10,13 @@ from workbench import views as v
 from workbench.draw import colour
 
 _REMEDIES = {
-    "as it stands, cold": colour.OTHER, "as it stands, after reciting": colour.MEMORY,
-    "in permuted copies, cold": colour.CONTEXT, "in permuted copies, after reciting": "#8fc9c4",
+    "plain, cold": colour.OTHER, "plain, recited first": colour.MEMORY,
+    "permuted, cold": colour.CONTEXT, "permuted, recited first": "#8fc9c4",
+}  # fmt: skip
+_TESTS = {
+    "as it was read": "as read", "in a question": "question",
+    "in a question, after tuning on others": "tuned", "the other way": "reversed",
+    "two facts put together": "two facts",
 }  # fmt: skip
 _rates = partial(v.chart, "curves", percent=True, height=330)
 _nats = partial(v.chart, "curves", ylabel="nats per token", height=330)
@@ -24,7 +29,7 @@ VIEWS = [
             _nats(sel.of_shorter, "readings", "gain", "read", scale="doublings",
                   xlabel="readings", title="What is left at the end, by when it was read"),
             _nats(sel.by_length, "readings", "gain", "training", scale="doublings",
-                  xlabel="readings", title="The same readings among more other text"),
+                  xlabel="readings", title="The same in a longer training"),
             widths=_WIDE,
         ),
         v.chart("intervals", sel.effects, "effect", "of", unit="nats per token", longest=64,
@@ -45,7 +50,8 @@ VIEWS = [
         v.finding("triples"),
         _rates(sel.triples_by_readings, "readings", "right", "test", scale="doublings",
                xlabel="readings; 0: never", ylabel="right (%)", level={"chance": "chance"},
-               title="Right answers by readings, and by how it is asked"),
+               names=_TESTS,
+               title="Right answers by readings"),
         v.says(schema.TRIPLES, small=True),
         v.table("triples"),
     ]),
