@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import workbench as wb
+from sample_runs import card_models
 from workbench import organisms, paths
 from workbench.finetune_plant import Planting, plant
 from workbench.grid.many_seeds import run_seeds
@@ -219,7 +220,11 @@ RUNS: dict[str, tuple[str, str, dict[str, Any]]] = {
     ),
     "one-head-off": ("smollm2-135m", "intervention", {"heads": ["L23H4"]}),
     "inside-one-prompt": ("smollm2-135m", "inside", {}),
+    "what-an-audit-says": ("organism/planted", "audit", {"passages": 400, "values": 100}),
+    **card_models.RUNS,
 }
+MODELS = {PLANTED: planted, **card_models.MODELS}
+"""What makes the models that no name opens."""
 SEEDS = {
     "capitals": 3,
     "what-an-organism-recites": 5,
@@ -240,7 +245,7 @@ def place_of(name: str) -> Path:
 def made(name: str, seeds: int = 1) -> Result:
     """The run of a sample, under the seeds 0, 1, …"""
     model, analysis, params = RUNS[name]
-    place = planted() if model == PLANTED else model
+    place = MODELS[model]() if model in MODELS else model
     with bar() as progress:
         asked = {key: value() if callable(value) else value for key, value in params.items()}
         if seeds > 1:
