@@ -165,7 +165,8 @@ def _say(
             f" hypothesis gets more of a yes than a random one with probability"
             f" {own.supported[0]:.2f} (95 %: {own.supported[1]:.2f} to {own.supported[2]:.2f};"
             f" untrained twin, by the wording alone, {null.supported[0]:.2f}), with invented names,"
-            f" which nobody can have read, {own.invented[0]:.2f} ({own.invented[1]:.2f} to {own.invented[2]:.2f}).",
+            f" which nobody can have read, {own.invented[0]:.2f} ({own.invented[1]:.2f} to"
+            f" {own.invented[2]:.2f}).",
             unit="probability",
             interval={"auc": own.supported[1:], "invented": own.invented[1:]},
         )
