@@ -57,7 +57,13 @@ class LiveSlots:
             )
         if memories.places[0].slots().space == "token position":
             return f"{name} has a {memories.kind}: the tokens of each text are its slots."
-        return f"{name} has a {memories.kind} of {memories.total:,} slots."
+        if memories.places[0].adapter.is_written:
+            return (
+                f"{name} has {memories.total} {memories.kind}, which are written while text is"
+                " read: what stands in them is of each line alone."
+            )
+        what = "experts" if memories.kind == "mixture of experts" else "slots"
+        return f"{name} has a {memories.kind} of {memories.total:,} {what}."
 
     @cached_property
     @ordinary

@@ -74,6 +74,15 @@ def test_slots_and_answers_by_hand(model: Any) -> None:
         asked.masked([next(n for n in range(4096) if n not in chosen)] * 50)
 
 
+def test_slots_that_are_written_are_asked_line_by_line() -> None:
+    model = wb.load("organism/updates-in-slots")
+    asked = playground_tab.read(model, playground_tab.example(model))
+    assert "12 gated slots, which are written" in asked.about
+    assert all(answer.right for answer in asked.before)
+    after = asked.masked([asked.questions[0].slots[0].number])
+    assert [answer.right for answer in after] == [False, True, True]
+
+
 def test_a_model_without_a_memory_has_its_neurons_asked() -> None:
     model = wb.load((tiny.tiny_llama(), tiny.tiny_tokenizer()))
     asked = playground_tab.read(model, "The capital of France is\nNobody remembers")
