@@ -265,7 +265,7 @@ SCHEMA = Schema(
         F("remedies", "Remedies against the line", "nats per token"),
         F("format", "What changes in free text", "share"),
         F("stages", "Survival through the stages", "share of texts"),
-        F("tasks", "Task after task", "share of tokens"),
+        F("tasks", "Task after task", "share of what was learned"),
         CLAIMS_FINDING,
     ],
 )  # fmt: skip

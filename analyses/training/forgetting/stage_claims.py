@@ -54,9 +54,9 @@ def _retentive(result: Result) -> Measured:
     low, high = map(float, found.interval or (0.0, 0.0))
     value = found.values["difference"]
     return Measured(
-        f"{100 * value:+.0f} points".replace("-", "−"),
+        f"{100 * value:+.1f} points of what was learned".replace("-", "−"),
         REPLICATES if low > 0 else FAILS if high < 0 else OPEN,
-        f"95 % over texts: {100 * low:+.0f} to {100 * high:+.0f}".replace("-", "−"),
+        f"95 % over texts: {100 * low:+.1f} to {100 * high:+.1f}".replace("-", "−"),
     )
 
 

@@ -188,6 +188,19 @@ def transfer(said: Float[np.ndarray, "behind task text"]) -> Float[np.ndarray, "
     return mean
 
 
+def retained_share(
+    said: Float[np.ndarray, "behind task text"],
+) -> Float[np.ndarray, " text"]:
+    """Of what each text place had behind its own task, the share that is left behind the last one,
+    over all tasks but the last: comparable where less was learned. NaN where nothing was.
+    """
+    tasks = said.shape[1]
+    own = np.array([said[task + 1, task] for task in range(tasks - 1)]).sum(0)
+    last = said[-1, : tasks - 1].sum(0)
+    shares: np.ndarray = np.divide(last, own, out=np.full(len(own), np.nan), where=own > 0)
+    return shares
+
+
 def _tables(result: Result, joined: dict[str, np.ndarray], never: dict[str, list[float]]) -> None:
     cells, rows = [], []
     for start, said in joined.items():
@@ -214,20 +227,21 @@ def _tables(result: Result, joined: dict[str, np.ndarray], never: dict[str, list
 
 def _say(result: Result, joined: dict[str, np.ndarray]) -> None:
     rows = result.tables["sequence"].set_index("start")
-    apart, (low, high) = difference(transfer(joined[PRETRAINED]), transfer(joined[FRESH]))
+    shares = [retained_share(joined[start]) for start in STARTS]
+    left, fresh_left = (each[np.isfinite(each)] for each in shares)
+    apart, (low, high) = difference(left, fresh_left)
     one, other = rows.loc[PRETRAINED], rows.loc[FRESH]
     says = (
-        f"{int(joined[FRESH].shape[1])} tasks one after the other: behind its own task"
-        f" {percent(one['learning'])} of a text is said, behind the last one"
-        f" {percent(one['average'])}. From random weights it is {percent(other['learning'])} and"
-        f" {percent(other['average'])}. The model as it is loses"
-        f" {-100 * one['transfer']:.0f} points on the way, random weights"
-        f" {-100 * other['transfer']:.0f} (difference {100 * apart:+.0f}, 95 %: {100 * low:+.0f} to"
-        f" {100 * high:+.0f}; of texts never read {percent(one['never_read'])})."
+        f"{int(joined[FRESH].shape[1])} tasks one after the other: right behind its own task"
+        f" {percent(one['learning'])} of a text is said, from random weights"
+        f" {percent(other['learning'])}. Of that {percent(left.mean())} is left behind the last"
+        f" task, from random weights {percent(fresh_left.mean())} (difference"
+        f" {100 * apart:+.1f} points, 95 %: {100 * low:+.1f} to {100 * high:+.1f}; of texts never"
+        f" read {percent(one['never_read'])} is said)."
     )
-    values = {"transfer": float(one["transfer"]), "fresh": float(other["transfer"]),
+    values = {"left": float(left.mean()), "fresh": float(fresh_left.mean()),
               "difference": float(apart)}  # fmt: skip
     result.add(
-        Finding("tasks", values, says.replace("-", "−"), unit="share of tokens",
+        Finding("tasks", values, says.replace("-", "−"), unit="share of what was learned",
                 interval=(float(low), float(high)))
     )  # fmt: skip

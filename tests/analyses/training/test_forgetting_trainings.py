@@ -111,6 +111,9 @@ def test_backward_transfer_by_hand() -> None:
     said[3, 0], said[3, 1] = (0.5, 0.0), (0.6, 0.2)
     # Task 1: -0.5 and -0.8; task 2: 0 and -0.4; the last task has nothing behind it.
     assert task_sequence.transfer(said).tolist() == pytest.approx([-0.25, -0.6])
+    # Of 1.6 and 1.4 that were learned 1.1 and 0.2 are left.
+    assert task_sequence.retained_share(said).tolist() == pytest.approx([1.1 / 1.6, 0.2 / 1.4])
+    assert np.isnan(task_sequence.retained_share(np.zeros((4, 3, 2)))).all()
 
 
 def test_the_matrix_is_full_on_its_diagonal_and_empty_above(found: Result) -> None:
