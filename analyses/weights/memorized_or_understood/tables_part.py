@@ -111,9 +111,7 @@ def _row_tests(
     rows = [_whole(version, NEXT_ROW, table, following)]
     for k, name in enumerate(table.header):
         chance = tests.best_guess(table, k)
-        if k == 0:
-            rows.append(_one(version, FIRST, name, following, k, chance))
-        rows.append(_one(version, NEXT_ROW, name, following, k, chance))
+        rows.append(_one(version, FIRST if k == 0 else NEXT_ROW, name, following, k, chance))
     return rows
 
 
