@@ -19,17 +19,20 @@ from jaxtyping import Float
 
 from analyses.measures.recall_contexts import Context, RecallQuestion
 from analyses.measures.recall_scores import recall
-from analyses.measures.understood_items import ItemVersion
+from analyses.measures.understood_items import (
+    BOTH,
+    NOTHING,
+    OPTIONS,
+    QUESTION,
+    SAME,
+    ItemVersion,
+)
 from workbench.errors import BadInput
 
 if TYPE_CHECKING:
     from hooks.model import InstrumentedModel
     from workbench.progress import Progress
 
-QUESTION, BOTH, OPTIONS, NOTHING, SAME = SHOWN = (
-    "question only", "question and options", "options only", "neither", "one option everywhere",
-)  # fmt: skip
-"""What a model sees. Where one option stands at every letter, what is chosen is a letter alone."""
 LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 _ENDS = ("?", ".", "!", ":")
 

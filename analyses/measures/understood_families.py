@@ -13,7 +13,7 @@ from analyses.measures.understood_items import (
     CHANGED,
     FRESH,
     MADE_UP,
-    OPTIONS,
+    MOST_OPTIONS,
     ORIGINAL,
     PARAPHRASE,
     ItemVersion,
@@ -62,7 +62,7 @@ def _fact(
     apart = [each for each in others if each.answer != fact.answer]
     other = apart[int(lot.integers(len(apart)))]
     wrong = [a for a in dict.fromkeys(each.answer for each in apart) if a != other.answer]
-    drawn = [wrong[int(i)] for i in lot.permutation(len(wrong))[: OPTIONS - 2]]
+    drawn = [wrong[int(i)] for i in lot.permutation(len(wrong))[: MOST_OPTIONS - 2]]
     options = _mixed([fact.answer, other.answer, *drawn], lot)
     stranger = _made_up_name(lot)
 
@@ -119,7 +119,7 @@ def _sums(count: int, lot: np.random.Generator) -> list[VariedItem]:
         by = int(lot.integers(1, 10))
         total = a + b
         wrong = [n for n in range(max(1, total - 12), total + 13) if n not in (total, total + by)]
-        drawn = [wrong[int(i)] for i in lot.permutation(len(wrong))[: OPTIONS - 2]]
+        drawn = [wrong[int(i)] for i in lot.permutation(len(wrong))[: MOST_OPTIONS - 2]]
         options = _mixed([str(n) for n in (total, total + by, *drawn)], lot)
         c, d = (int(n) for n in lot.integers(3, 50, 2))
         off = [c + d + n for n in (-10, -1, 2)]

@@ -29,7 +29,11 @@ ORIGINAL, PARAPHRASE, CHANGED, FRESH, MADE_UP = VERSIONS = (
     "as it stands", "other words", "changed", "fresh", "made up",
 )  # fmt: skip
 """Of an item. What is made up cannot have been read, and has no right answer but by lot."""
-OPTIONS = 4
+QUESTION, BOTH, OPTIONS, NOTHING, SAME = SHOWN = (
+    "question only", "question and options", "options only", "neither", "one option everywhere",
+)  # fmt: skip
+"""What a model sees. Where one option stands at every letter, what is chosen is a letter alone."""
+MOST_OPTIONS = 4
 """Of an item that names none, where there are so many answers."""
 FEWEST = 4
 _BYTES = 50 * 2**20
@@ -131,7 +135,7 @@ def _version(
         own = [each for _, _, each, _ in line.versions if each != answer]
         others = [each for each in answers if each != answer and each not in own]
         others = [others[int(i)] for i in lot.permutation(len(others))]
-        wrong = list(dict.fromkeys([*own, *others]))[: OPTIONS - 1]
+        wrong = list(dict.fromkeys([*own, *others]))[: MOST_OPTIONS - 1]
         if not wrong:
             raise BadInput(
                 f"{line.where} has no options, and no other item of its family has another answer.",

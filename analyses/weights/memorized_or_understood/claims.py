@@ -14,7 +14,7 @@ from analyses.claims import (
     say_claims,
     verdict_of,
 )
-from analyses.measures import understood_choices as asking
+from analyses.measures import understood_items as asking
 from analyses.measures.statistics import sign
 from analyses.weights.memorized_or_understood import evidence_claims
 from analyses.weights.memorized_or_understood.constants import (

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from analyses.measures import understood_choices as asking
+from analyses.measures import understood_items as asking
 from analyses.measures.statistics import sign
 from analyses.measures.understood_items import CHANGED, MADE_UP, ORIGINAL, PARAPHRASE
 from analyses.weights.memorized_or_understood.constants import ALL, LEAST, MODEL, UNTRAINED

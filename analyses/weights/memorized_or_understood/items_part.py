@@ -19,6 +19,7 @@ from analyses.measures.understood_items import (
     CHANGED,
     ORIGINAL,
     PARAPHRASE,
+    SHOWN,
     VERSIONS,
     ItemVersion,
     VariedItem,
@@ -77,7 +78,7 @@ def cost(model: InstrumentedModel, params: Params) -> Cost:
     each, originals = _versions(items), [item.original for item in items]
     of_twin = [v for item in items for v in item.versions if v.kind in _OF_TWIN]
     read = {asking.QUESTION: [*each, *of_twin]} | {
-        shown: originals for shown in asking.SHOWN if shown != asking.QUESTION
+        shown: originals for shown in SHOWN if shown != asking.QUESTION
     }
     tokens = sum(asking.tokens_read(model, versions, shown) for shown, versions in read.items())
     passes = _PASSES * sum(map(len, read.values()))
@@ -139,7 +140,7 @@ def _shown(
     model: InstrumentedModel, items: Sequence[VariedItem], progress: Progress
 ) -> dict[str, list[Choice]]:
     """The items as they stand, by what of them is shown."""
-    ways = [shown for shown in asking.SHOWN if shown != asking.QUESTION]
+    ways = [shown for shown in SHOWN if shown != asking.QUESTION]
     originals = [item.original for item in items]
     return {
         shown: choices(

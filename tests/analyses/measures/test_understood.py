@@ -20,6 +20,7 @@ from analyses.measures.understood_items import (
     MADE_UP,
     ORIGINAL,
     PARAPHRASE,
+    SHOWN,
     ItemVersion,
     from_file,
 )
@@ -105,7 +106,7 @@ def test_choices_are_those_of_whole_passes(llama: Any) -> None:
         ItemVersion(ORIGINAL, "The capital of France is", ("Paris", "Rome", "Lima"), 0),
         ItemVersion(ORIGINAL, "What is the capital of Peru?", ("Rome", "Lima"), 1),
     ]
-    for shown in asking.SHOWN:
+    for shown in SHOWN:
         for version, choice in zip(items, choices(llama, items, shown), strict=True):
             prompt = asking.prompt(version, shown)
             options = version.options
