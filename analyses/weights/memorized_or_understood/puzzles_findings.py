@@ -94,10 +94,13 @@ def _add_limem(result: Result) -> None:
     trained, fresh = rows_of(rows, of=TRAINED), rows_of(rows, of=FRESH).iloc[0]
     if trained.empty:
         within = sign(float(fresh["excess_low"]), float(fresh["excess_high"]))
-        verdict = (
-            "that is what chance gives" if within is None
-            else "more than by chance" if within else "less than by chance"
-        )  # fmt: skip
+        verdict = {
+            None: "that is what chance gives",
+            True: "more than by chance",
+            False: "less than by chance",
+        }[within]
+        if fresh["consistent"] == 0:
+            verdict = "no copy of a solved one is solved, as where everything gets one answer"
         says = (
             f"LiMem of new puzzles is {percent(fresh['limem'])}"
             f" ({percent_span(fresh['low'], fresh['high'])}), where puzzles and copies that have"
