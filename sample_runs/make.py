@@ -169,6 +169,8 @@ RUNS: dict[str, tuple[str, str, dict[str, Any]]] = {
         "memory-modules",
         {"facts": 100, "others": 100},
     ),
+    "what-a-slot-keeps-of-updates": ("organism/updates-in-slots", "memory-modules", {}),
+    "read-outside-the-prompt": ("smollm2-135m", "memory-modules", {"parts": ["document"]}),
     "which-definition-is-read": ("organism/definitions-in-memory", "memory-modules", {}),
     "where-capabilities-sit": (
         "smollm2-135m",
