@@ -71,8 +71,8 @@ def _add_variants(result: Result) -> None:
             None: f"whether accuracy falls {where} is not told apart",
         }[fell]
         words.append(
-            f"{verdict} (as they stand less so: {100 * row['drop']:.0f} points, {100 * row['drop_low']:.0f} to"
-            f" {100 * row['drop_high']:.0f}, {row['n']} items)"
+            f"{verdict} (as they stand less so: {100 * row['drop']:.0f} points,"
+            f" {100 * row['drop_low']:.0f} to {100 * row['drop_high']:.0f}, {row['n']} items)"
         )
         if key == "changed":
             values["limem"], values["limem_by_chance"] = row["limem"], row["null"]
