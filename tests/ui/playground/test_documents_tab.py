@@ -16,7 +16,7 @@ from tests.helpers import tiny
 from tests.helpers.serving import served
 
 HOSTILE = "<script>window.hacked=1</script><img src=x onerror=window.hacked=1> "
-WAIT = 60_000  # milliseconds; generous, since test machines are slow and shared
+WAIT = 120_000  # milliseconds; generous, since test machines are slow and shared
 
 
 @pytest.fixture(scope="module")
@@ -44,6 +44,7 @@ def test_mixed_files_get_a_verdict_for_each_kind(
     from playwright.sync_api import expect
 
     page = browser.new_page(viewport={"width": 1440, "height": 900})
+    page.set_default_timeout(WAIT)
     page.goto(f"{address}/playground/")
     page.get_by_role("tab", name="Audit this model").click()
     button = page.get_by_role("button", name="Audit", exact=True)
@@ -63,8 +64,9 @@ def test_mixed_files_get_a_verdict_for_each_kind(
     tabs = {"Documents": "letter.txt", "Personal data": "e-mail",
             "Facts": "The capital of France is", "Test items": "window.hacked"}  # fmt: skip
     for tab, text in tabs.items():
-        frame.get_by_role("tab", name=tab, exact=True).click()
-        expect(frame.get_by_text(text).first).to_be_visible(timeout=WAIT)
+        frame.get_by_role("button", name=tab, exact=True).click()
+        cell = frame.locator("wb-view:visible .wb-table td").filter(has_text=text).first
+        expect(cell).to_be_visible(timeout=WAIT)
     assert frame.get_by_text("workbench-uploads").count() == 0
     assert page.evaluate("window.hacked") is None
 
@@ -74,6 +76,7 @@ def test_a_field_that_is_no_pattern_is_refused_on_the_page(browser: Any, address
     from playwright.sync_api import expect
 
     page = browser.new_page(viewport={"width": 1440, "height": 900})
+    page.set_default_timeout(WAIT)
     page.goto(f"{address}/playground/")
     page.get_by_role("tab", name="Audit this model").click()
     page.get_by_label("Or paste a text").last.fill("Dear Anna, this is a letter.")
