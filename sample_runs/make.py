@@ -224,6 +224,17 @@ RUNS: dict[str, tuple[str, str, dict[str, Any]]] = {
     "inside-one-prompt": ("smollm2-135m", "inside", {}),
     "what-an-audit-says": ("organism/planted", "audit", {"passages": 400, "values": 100}),
     **card_models.RUNS,
+    "how-often-and-how-late": (
+        "organism/planted",
+        "retention",
+        {"parts": ["dose-timing", "access-remedies", "triples", "training-choices"]},
+    ),
+    "what-stages-leave": ("organism/planted", "forgetting", {"parts": ["stages"]}),
+    "puzzles-it-has-seen": (
+        "organism/puzzles",
+        "memorized-or-understood",
+        {"parts": ["puzzles", "path", "probes"], "puzzles": 100},
+    ),
 }
 MODELS = {PLANTED: planted, **card_models.MODELS}
 """What makes the models that no name opens."""

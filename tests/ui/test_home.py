@@ -153,16 +153,17 @@ def test_runs_as_cards(llama, tmp_path, no_samples):
 
 
 def test_home_shows_the_latest_and_the_pinned_ones_first(llama, tmp_path, no_samples):
-    for day in range(1, 25):
+    last = home.LATEST + 4
+    for day in range(1, last + 1):
         result = synthetic_result()
-        result.provenance.started = f"2026-01-{day:02}T00:00:00+00:00"
+        result.provenance.started = f"2026-01-01T00:00:{day:02}+00:00"
         result.save(tmp_path / f"day-{day}")
     run_labels.write(tmp_path / "day-1", pinned=True)
-    run_labels.write(tmp_path / "day-24", hidden=True)
+    run_labels.write(tmp_path / f"day-{last}", hidden=True)
     page = home.page(app(llama, tmp_path))
-    shown = ["1", *(str(day) for day in range(23, 4, -1))]
+    shown = ["1", *(str(day) for day in range(last - 1, 4, -1))]
     assert re.findall(r'data-run="day-(\d+)"', page) == shown
-    assert 'href="runs">All 23 runs<' in page
+    assert f'href="runs">All {last - 1} runs<' in page
 
 
 def test_home_shows_a_sample_of_every_question_before_a_second_one(llama, tmp_path):
