@@ -39,9 +39,9 @@ VIEWS = [
         v.finding("tasks"),
         v.row(
             v.chart("matrix", _pretrained, "behind", "asked", "said", unit="%", top=100.0,
-                    title="The model as it is: said of each task"),
+                    title="The model as it is"),
             v.chart("matrix", _fresh, "behind", "asked", "said", unit="%", top=100.0,
-                    title="From random weights: said of each task"),
+                    title="From random weights"),
             widths=(420, 420),
         ),
         v.says(schema.TASKS, small=True),

@@ -45,7 +45,7 @@ def _said(run: Result, pick: v.Pick) -> v.Item:
 
 ANSWER = v.Answer(("cost", "where", "verdict"), picture=("Reset map", 0), beside=("halving", "law"))
 VIEWS = [
-    v.View("Cost", needs="points", parts=[
+    v.View("Cost", needs="points", otherwise="no pair was compared", parts=[
         v.finding("cost"),
         v.row(
             v.chart("intervals", sel.cost_bars, "what", "of", title="Forgetting at the end",
