@@ -230,7 +230,7 @@ def test_what_is_left_out_says_what_it_takes(small):
     model, values = small("knowledge-conflict")
     result = wb.run("knowledge-conflict", model, {**values, "parts": ["heads"]})
     more = {one.name: one for one in account.left_out(result)}
-    assert set(more) == {"pruning", "side_effects", "dial", "transfer"}
+    assert set(more) == {"pruning", "side_effects", "dial", "transfer", "evidence"}
     # What stands on pruning takes the time of pruning too.
     assert more["dial"].seconds >= more["pruning"].seconds
     assert "more" in more["transfer"].says
