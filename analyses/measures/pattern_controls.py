@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import random
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -55,7 +55,10 @@ class PatternControl:
 
 
 def pattern_controls(
-    model: InstrumentedModel, windows: Sequence[Window], seed: int
+    model: InstrumentedModel,
+    windows: Sequence[Window],
+    seed: int,
+    progress: Callable[[float, str], None] = lambda fraction, says: None,
 ) -> list[PatternControl]:
     """The controls of each window; `seed` decides which token is exchanged for which."""
     altered: list[Window] = []
@@ -68,7 +71,8 @@ def pattern_controls(
         ):
             places[-1].append(None if other is None else len(altered))
             altered += [] if other is None else [other]
-    _, runs = longest_runs(is_greedy(score(model, altered, Sampler(temperature=0)), altered))
+    scores = score(model, altered, Sampler(temperature=0), progress=progress)
+    _, runs = longest_runs(is_greedy(scores, altered))
     found = []
     for window, (one, two) in zip(windows, places, strict=True):
         found.append(
@@ -127,10 +131,8 @@ def incremented(model: InstrumentedModel, window: Window) -> Window | None:
 
     None if it has none.
     """
-    prefix, suffix = (
-        str(model.tokenizer.decode(list(part), clean_up_tokenization_spaces=False))
-        for part in (window.prefix, window.suffix)
-    )
+    prefix = model.text.decode(window.prefix)
+    suffix = model.text.decode_continuation(window.suffix)
     cut = _NUMBER.match(suffix)
     if cut and prefix[-1:].isdigit():  # the cut goes through a number
         prefix, suffix = prefix + cut.group(), suffix[cut.end() :]

@@ -8,7 +8,7 @@ knowing them.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -37,9 +37,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class RecitationEvidence:
-    """What each window says; arrays are (window,)."""
+    """What each window says; arrays are (window,).
+
+    Attributes:
+        progress: of the controls, which the model reads when they are first asked for.
+    """
 
     found: WindowReadings
+    progress: Callable[[float, str], None] = lambda fraction, says: None
 
     @cached_property
     def whole(self) -> np.ndarray:
@@ -88,7 +93,12 @@ class RecitationEvidence:
             ):
                 chosen.append(index)
         measured = (
-            pattern_controls(found.model, [found.windows[i] for i in chosen], found.params.seed)
+            pattern_controls(
+                found.model,
+                [found.windows[i] for i in chosen],
+                found.params.seed,
+                self.progress,
+            )
             if chosen
             else []
         )
