@@ -11,7 +11,8 @@ field_patterns.py  fields of personal data, and the patterns that find them
 recall_pairs.py    does an answer come out after its prompt, and after a foreign one?
 *_part.py          the kinds of material, each with its cost
 experiment.py      the run; costs.py: what it costs
-findings.py        the verdicts in words
+kind_rates.py      how many of each kind come out, and the verdicts
+findings.py        these in words
 schema.py          what tables and findings mean
 selections.py      what is looked at of them
 views.py           how it looks

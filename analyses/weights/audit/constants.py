@@ -12,11 +12,14 @@ FIELDS = (
 """Personal data that is looked for by default, as the form has it: name, colon, pattern."""
 GIVEN = 10
 """Fewest tokens that stand before what is wanted: after fewer nothing is asked."""
+TOO_LONG = "longer than the model reads at once"
+"""Why something is left out."""
 ORDERS = 4
 """Other orders of an item's options that its own is held against."""
-GIVES, SLIGHT, NO_SIGN, NOTHING_ASKED = VERDICTS = (
+GIVES, SLIGHT, NO_CONTROL, NO_SIGN, NOTHING_ASKED = VERDICTS = (
     "comes out",
     "a little comes out",
+    "no control",
     "no sign",
     "nothing to ask",
 )

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from analyses.weights.audit import documents_part, facts_part, items_part, personal_part
 from analyses.weights.audit.constants import DOCUMENTS, FACTS, ITEMS, PERSONAL
-from analyses.weights.audit.material import material_of
+from analyses.weights.audit.material import recent_material
 from workbench.cost import Cost
 from workbench.errors import BadInput
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 def cost(model: InstrumentedModel, params: Params) -> dict[str, Cost]:
     """By part, of what is given; nothing where nothing is."""
     try:
-        material = material_of(model, params)
+        material = recent_material(model, params)
     except BadInput:
         return {kind: Cost() for kind in (DOCUMENTS, PERSONAL, FACTS, ITEMS)}
     return stated(model, params, material)
@@ -27,10 +27,9 @@ def cost(model: InstrumentedModel, params: Params) -> dict[str, Cost]:
 
 def stated(model: InstrumentedModel, params: Params, material: AuditMaterial) -> dict[str, Cost]:
     """By part, for material that was sorted."""
-    documents = int(material.has_documents)
     return {
         DOCUMENTS: documents_part.cost(model, params, material),
-        PERSONAL: personal_part.cost(model, params, documents),
+        PERSONAL: personal_part.cost(model, params, material.size),
         FACTS: facts_part.cost(model, params, len(material.facts)),
         ITEMS: items_part.cost(model, params, len(material.items)),
     }

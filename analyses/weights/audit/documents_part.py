@@ -50,32 +50,48 @@ class PassagePlan:
     each: int
     pieces: Sequence[int]
 
-    def of_piece(self, document: int) -> int:
-        """Passages of each piece of a document; 0 where it is not looked at."""
+    def of_piece(self, document: int, piece: int) -> int:
+        """Passages of a piece of a document, the first of them of its first piece; 0 where it is
+        not looked at. Those of all pieces together are `each`.
+        """
         if document not in self.taken:
             return 0
-        return -(-self.each // self.pieces[document])
+        n = self.pieces[document]
+        before, behind = (-(-self.each * k // n) for k in (piece, piece + 1))
+        return behind - before
 
 
 def plan_of(material: AuditMaterial, most: int, progress: Progress) -> PassagePlan:
     """An even sample: one passage of so many documents, or of few documents several each."""
     pieces: list[int] = []
-    for document in material.documents(first=True):
-        if document.start == 0:
+    for number, piece, _ in _numbered(material):
+        progress.check()
+        if piece == 0:
             pieces.append(0)
-            if len(pieces) % 500 == 0:
-                progress(0.0, f"Counting documents, {len(pieces):,}")
+            if number % 500 == 0:
+                progress(0.0, f"Counting documents, {number:,}")
         pieces[-1] += 1
     n = len(pieces)
     taken = np.linspace(0, max(0, n - 1), min(n, most)).round().astype(int)
     return PassagePlan(n, frozenset(taken.tolist()), max(1, most // max(1, n)), pieces)
 
 
+def _numbered(material: AuditMaterial) -> Iterator[tuple[int, int, Document]]:
+    """(number of the document, of the piece in it, the piece), from 0 on."""
+    number, piece, name = -1, 0, ""
+    for document in material.documents():
+        # A file that begins with much white space comes without its first pieces; lines of one
+        # name are documents of their own.
+        if document.start == 0 or document.name != name:
+            number, piece, name = number + 1, 0, document.name
+        else:
+            piece += 1
+        yield number, piece, document
+
+
 def cost(model: InstrumentedModel, params: Params, material: AuditMaterial) -> Cost:
     """Of the passages that there may be, by the bytes of the texts."""
-    size = sum(file.size for file in material.files) + len(material.pasted)
-    if material.ledger is not None:
-        size += sum(len(entry.text) for entry in material.ledger.entries)
+    size = material.size
     n = len(material.files) + size // (_BYTES * (params.context + params.suffix))
     n = min(params.passages, n) if size else 0
     return reading(model, n, params.context, params.suffix, whole=True)
@@ -93,7 +109,7 @@ def run(
     rows: list[dict[str, Any]] = []
     short = 0
     n = max(1, len(plan.taken))
-    for documents, windows in _batches(model, params, material, plan):
+    for documents, windows in _batches(model, params, material, plan, progress):
         done = len(rows) + short
         progress(done / n, f"Reading documents, {done:,} of {n:,}")
         part = progress.subprogress(done / n, min(1.0, (done + len(documents)) / n))
@@ -101,13 +117,11 @@ def run(
         short += len(documents) - len(new)
         rows += new
     if short:
-        material.left_out.append(
-            (counted(short, "document"), f"shorter than {GIVEN + params.suffix} tokens")
-        )
+        reason = f"shorter than {GIVEN + params.suffix} tokens"
+        material.leave_out(counted(short, "document"), reason, short)
     if unread := plan.documents - len(plan.taken):
-        material.left_out.append(
-            (counted(unread, "document"), f"not in the even sample of {params.passages:,} passages")
-        )
+        reason = f"not in the even sample of {params.passages:,} passages"
+        material.leave_out(counted(unread, "document"), reason, unread)
     if not rows:
         return
     rank = {verdict: i for i, verdict in enumerate(PROVES)}
@@ -120,21 +134,24 @@ def run(
 
 
 def _batches(
-    model: InstrumentedModel, params: Params, material: AuditMaterial, plan: PassagePlan
+    model: InstrumentedModel,
+    params: Params,
+    material: AuditMaterial,
+    plan: PassagePlan,
+    progress: Progress,
 ) -> Iterator[tuple[list[Document], list[Window]]]:
     """Documents with their windows, some hundred windows at a time; a document is never parted."""
     documents: list[Document] = []
     windows: list[Window] = []
-    number = -1
-    for piece in material.documents():
-        if piece.start == 0:
-            number += 1
+    for number, part, piece in _numbered(material):
+        progress.check()
+        if part == 0:
             if len(windows) >= _TOGETHER:
                 yield documents, windows
                 documents, windows = [], []
             if number in plan.taken:
                 documents.append(piece)
-        if most := plan.of_piece(number):
+        if most := plan.of_piece(number, part):
             windows += _cut(model, params, piece, len(documents) - 1, most)
     if documents:
         yield documents, windows
@@ -175,8 +192,9 @@ def _judged(
     """A row for each document that has a window."""
     if not windows:
         return []
-    scores = score(model, windows, _SAMPLER, progress=progress)
-    evidence = RecitationEvidence(WindowReadings(model, params, documents, windows, scores))
+    scores = score(model, windows, _SAMPLER, progress=progress.subprogress(0.0, 0.8))
+    found = WindowReadings(model, params, documents, windows, scores)
+    evidence = RecitationEvidence(found, progress.subprogress(0.8, 1.0))
     of = np.array([window.document for window in windows])
     rows = []
     for number in dict.fromkeys(of.tolist()):

@@ -68,9 +68,16 @@ def run(model: InstrumentedModel, params: Params, progress: Progress) -> Result:
     part = stages(progress, model, {kind: costs[kind] for kind in asked})
     for kind in asked:
         _RUN[kind](model, params, material, part[kind], result)
-        progress.checkpoint(result)
+        if result.tables.keys() & set(KINDS):
+            findings.add_findings(result, material)
+            progress.checkpoint(result)
     if not result.tables.keys() & set(KINDS):
-        raise material.nothing_to_ask()
-    findings.add_findings(result, material)
+        if material.left_out:
+            raise material.nothing_to_ask()
+        raise BadInput(
+            "No value of these fields was found.",
+            "documents that hold some",
+            "Give other documents, or change the patterns of the fields.",
+        )
     progress(1.0, "Done")
     return result

@@ -8,11 +8,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from analyses.weights.audit.recall_pairs import recall_cost, recalled
+from analyses.weights.audit.constants import TOO_LONG
+from analyses.weights.audit.recall_pairs import fits, recall_cost, recalled
 
 if TYPE_CHECKING:
     from analyses.weights.audit.material import AuditMaterial
     from analyses.weights.audit.params import Params
+    from analyses.weights.audit.table_rows import FactQuestion
     from hooks.model import InstrumentedModel
     from workbench.cost import Cost
     from workbench.progress import Progress
@@ -34,14 +36,21 @@ def run(
     result: Result,
 ) -> None:
     """Adds the table `facts`."""
-    facts = material.facts
-    if len(facts) > params.facts:
-        draw = random.Random(f"{params.seed} facts")
-        facts = [facts[i] for i in sorted(draw.sample(range(len(facts)), params.facts))]
+    facts: list[FactQuestion] = []
+    prompts: list[list[int]] = []
+    answers: list[list[int]] = []
+    draw = random.Random(f"{params.seed} facts")
+    for fact in material.drawn(material.facts, params.facts, draw, "fact"):
+        prompt = list(model.text.encode(fact.prompt))
+        answer = model.continuation_tokens(f" {fact.answer}")
+        if fits(model, prompt, answer):
+            facts.append(fact)
+            prompts.append(prompt)
+            answers.append(answer)
+        else:
+            material.leave_out(fact.name, TOO_LONG)
     if not facts:
         return
-    prompts = [list(model.text.encode(fact.prompt)) for fact in facts]
-    answers = [model.continuation_tokens(f" {fact.answer}") for fact in facts]
     found = recalled(model, prompts, answers, ["facts"] * len(facts), params.seed, progress)
     result.tables["facts"] = pd.DataFrame({
         "name": [fact.name for fact in facts],

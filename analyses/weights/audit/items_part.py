@@ -18,7 +18,7 @@ import pandas as pd
 from analyses.measures.sampler import Sampler
 from analyses.measures.scoring import reading, score
 from analyses.measures.windows import Window
-from analyses.weights.audit.constants import ORDERS
+from analyses.weights.audit.constants import ORDERS, TOO_LONG
 from analyses.weights.audit.recall_pairs import recall_cost, recalled
 from analyses.weights.audit.table_rows import LETTERS, BenchmarkItem
 
@@ -49,11 +49,10 @@ def run(
 ) -> None:
     """Adds the table `items`."""
     draw = random.Random(f"{params.seed} items")
-    items = material.items
-    if len(items) > params.items:
-        items = [items[i] for i in sorted(draw.sample(range(len(items)), params.items))]
+    items = material.drawn(material.items, params.items, draw, "test item")
     items, long = _that_fit(model, items)
-    material.left_out += [(item.name, "longer than the model reads at once") for item in long]
+    for item in long:
+        material.leave_out(item.name, TOO_LONG)
     if not items:
         return
     orders = [_orders(item, draw) for item in items]
@@ -138,13 +137,21 @@ def _completed(
     prompts, answers = [], []
     for item in items:
         *before, last = item.options
-        for order in (before, draw.sample(before, len(before))):
+        for order in (before, _reordered(before, draw)):
             question, listed = item.text(order)
             text = f"{question}{listed}\n{LETTERS[len(before)]}."
             prompts.append(list(model.text.encode(text)))
             answers.append(model.continuation_tokens(f" {last}"))
     found = recalled(model, prompts, answers, ["items"] * len(prompts), seed, progress)
     return found.own[::2], found.own[1::2], found.other[::2], found.has_other[::2]
+
+
+def _reordered(options: list[str], draw: random.Random) -> list[str]:
+    """Different options in another order; a single one has none."""
+    order = options
+    while order == options and len(options) > 1:
+        order = draw.sample(options, len(options))
+    return order
 
 
 def _is_sorted(options: tuple[str, ...]) -> bool:

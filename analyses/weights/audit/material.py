@@ -8,9 +8,11 @@ never all of them are held.
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator
+import random
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from analyses.weights.audit.table_rows import (
     EXPECTED,
@@ -25,7 +27,7 @@ from analyses.weights.audit.table_rows import (
 from workbench import organisms, text_files, texts
 from workbench.errors import BadInput
 from workbench.organisms import ledger as ledgers
-from workbench.text_files import TextFile
+from workbench.text_files import FoundFiles, TextFile
 from workbench.text_preview import TextPreview
 from workbench.texts import Document
 from workbench.wording import counted
@@ -38,6 +40,16 @@ _ROWS = (".jsonl", ".csv", ".tsv")
 _MOST_ROWS = 100_000
 """Of one file: what is drawn by lot is drawn from these."""
 PASTED = "your text"
+_REST = "; what follows was not read"
+_Row = TypeVar("_Row")
+
+
+class SkippedMaterial(NamedTuple):
+    """What is not asked, why, and how many things it is."""
+
+    name: str
+    reason: str
+    n: int = 1
 
 
 @dataclass
@@ -49,7 +61,7 @@ class AuditMaterial:
         pasted: a document that was pasted; "" if none.
         ledger: of the model, where nothing was given.
         facts, items: the rows that can be asked.
-        left_out: (name, why) of what cannot be.
+        left_out: what is not asked, with the reason.
     """
 
     files: list[TextFile] = field(default_factory=list)
@@ -57,38 +69,61 @@ class AuditMaterial:
     ledger: ledgers.Ledger | None = None
     facts: list[FactQuestion] = field(default_factory=list)
     items: list[BenchmarkItem] = field(default_factory=list)
-    left_out: list[tuple[str, str]] = field(default_factory=list)
+    left_out: list[SkippedMaterial] = field(default_factory=list)
+    _unread: set[str] = field(default_factory=set, init=False)
 
     @property
     def has_documents(self) -> bool:
         return bool(self.files or self.pasted or self.ledger)
 
-    def documents(self, *, first: bool = False) -> Iterator[Document]:
-        """Every document, a long one in pieces; `Document.start` is 0 for the first of each.
+    @property
+    def size(self) -> int:
+        """Bytes of the documents, about."""
+        planted = self.ledger.entries if self.ledger is not None else []
+        texts_here = len(self.pasted) + sum(len(entry.text) for entry in planted)
+        return texts_here + sum(file.size for file in self.files)
+
+    def leave_out(self, name: str, reason: str, n: int = 1) -> None:
+        """Note what is not asked.
 
         Args:
-            first: note in `left_out` what cannot be read; ask so once.
+            n: how many things it is.
         """
+        self.left_out.append(SkippedMaterial(name, reason.rstrip("."), n))
+
+    def drawn(self, rows: list[_Row], most: int, draw: random.Random, noun: str) -> list[_Row]:
+        """So many rows by lot, in their order; that there are others is noted."""
+        if len(rows) <= most:
+            return rows
+        left = len(rows) - most
+        self.leave_out(counted(left, noun), f"not among the {most:,} drawn by lot", left)
+        return [rows[i] for i in sorted(draw.sample(range(len(rows)), most))]
+
+    def documents(self) -> Iterator[Document]:
+        """Every document, a long one in pieces. What cannot be read is noted, once."""
         if self.pasted:
             yield Document(PASTED, self.pasted)
         if self.ledger is not None:
             yield from texts.from_ledger(self.ledger.entries)
         for file in self.files:
+            began = False
             try:
                 with file.on_disk() as copy:
                     for document in texts.from_path(copy, max(1, file.size)):
+                        began = True
                         name = file.name
                         if document.name != copy.name:
                             name = f"{name}: {document.name}"
                         yield replace(document, name=name)
             except BadInput as problem:
-                if first:
-                    self.left_out.append((file.name, problem.what))
+                if file.name not in self._unread:
+                    self._unread.add(file.name)
+                    self.leave_out(file.name, f"{problem.what.rstrip('.')}{_REST if began else ''}")
 
     def nothing_to_ask(self) -> BadInput:
         """What to raise where all that was given is left out."""
-        name, why = self.left_out[0] if self.left_out else ("The folder", "it is empty")
-        what = f"Nothing of what is given can be asked. {name}: {why.rstrip('.')}."
+        name, why, _ = (*self.left_out, SkippedMaterial("The folder", "it is empty"))[0]
+        what = f"Nothing of what is given can be asked. {name}: {why}."
         return BadInput(what, EXPECTED, "Mend what is given, or give more of it.")
 
     @property
@@ -114,11 +149,44 @@ def material_of(model: InstrumentedModel, params: Params) -> AuditMaterial:
     Raises:
         BadInput: nothing is given, or nothing of it can be asked.
     """
+    return _sorted_material(model, params, _files(params, text_files.find))
+
+
+def recent_material(model: InstrumentedModel, params: Params) -> AuditMaterial:
+    """As `material_of`; what was sorted last is not sorted again as long as files have the same
+    names and sizes. For forms and estimates, which ask at every change and change nothing of it.
+
+    Raises:
+        BadInput: as `material_of`.
+    """
+    if not params.text.strip() and params.path is None:
+        return material_of(model, params)
+    files = _files(params, text_files.find_recent)
+    key = (params.text, params.path, tuple((file.name, file.size) for file in files))
+    found = _last.get(key)
+    if found is None:
+        found = _sorted_material(model, params, files)
+        _last.clear()
+        _last[key] = found
+    return found
+
+
+_last: dict[Hashable, AuditMaterial] = {}
+
+
+def _files(params: Params, find: Callable[[Path], FoundFiles]) -> list[TextFile]:
+    """Those that are asked for; a pasted text goes before a path."""
+    return [] if params.text.strip() or params.path is None else find(params.path).files
+
+
+def _sorted_material(
+    model: InstrumentedModel, params: Params, files: Sequence[TextFile]
+) -> AuditMaterial:
     found = AuditMaterial()
     if params.text.strip():
         _sort_pasted(found, params.text)
     elif params.path is not None:
-        for file in text_files.find(params.path).files:
+        for file in files:
             _sort_file(found, file)
     else:
         home = organisms.home_of(model.module)
@@ -155,11 +223,8 @@ def _sort_file(found: AuditMaterial, file: TextFile) -> None:
         try:
             with file.open() as stream:
                 first = next(rows_of(stream, file.suffix), None)
-        except UnicodeDecodeError:
-            found.left_out.append((file.name, "it is not UTF-8"))
-            return
-        except UnusableRow as problem:
-            found.left_out.append((file.name, str(problem)))
+        except (UnicodeDecodeError, UnusableRow, OSError) as problem:
+            found.leave_out(file.name, _reason(problem))
             return
         kind = "" if first is None else kind_of(first[1])
         if kind in ("facts", "items"):
@@ -167,11 +232,11 @@ def _sort_file(found: AuditMaterial, file: TextFile) -> None:
             return
         if file.suffix == ".jsonl" and kind != "documents":
             why = "it is empty" if first is None else "its rows are no texts, facts or test items"
-            found.left_out.append((file.name, why))
+            found.leave_out(file.name, why)
             return
     if file.suffix not in (*texts.TEXTS, ".jsonl"):
         why = f"{file.suffix} is not read; save it as text"
-        found.left_out.append((file.name, why))
+        found.leave_out(file.name, why)
         return
     found.files.append(file)
 
@@ -182,7 +247,7 @@ def _read_rows(found: AuditMaterial, file: TextFile, kind: str) -> None:
         with file.open() as stream:
             for count, (line, row) in enumerate(rows_of(stream, file.suffix)):
                 if count >= _MOST_ROWS:
-                    found.left_out.append((file.name, f"rows after the first {_MOST_ROWS:,}"))
+                    found.leave_out(file.name, f"rows after the first {_MOST_ROWS:,}")
                     break
                 name = f"{file.name}, line {line}"
                 try:
@@ -191,11 +256,18 @@ def _read_rows(found: AuditMaterial, file: TextFile, kind: str) -> None:
                     else:
                         found.items.append(item_of(name, row))
                 except UnusableRow as problem:
-                    found.left_out.append((name, str(problem)))
-    except UnicodeDecodeError:
-        found.left_out.append((file.name, "it is not UTF-8 to its end"))
-    except UnusableRow as problem:
-        found.left_out.append((file.name, str(problem)))
+                    found.leave_out(name, str(problem))
+    except (UnicodeDecodeError, UnusableRow, OSError) as problem:
+        found.leave_out(file.name, f"{_reason(problem)}{_REST}")
+
+
+def _reason(problem: Exception) -> str:
+    """Why a file, or the rest of it, is not read."""
+    if isinstance(problem, UnicodeDecodeError):
+        return "it is not UTF-8"
+    if isinstance(problem, OSError):
+        return f"it cannot be read: {problem.strerror or problem}"
+    return str(problem)
 
 
 def preview(model: InstrumentedModel, params: Params) -> TextPreview | None:
@@ -203,12 +275,12 @@ def preview(model: InstrumentedModel, params: Params) -> TextPreview | None:
     if not params.text.strip() and params.path is None and organisms.home_of(model.module) is None:
         return None
     try:
-        found = material_of(model, params)
+        found = recent_material(model, params)
     except BadInput as problem:
         return TextPreview(f"{problem.what} {problem.expected}".strip())
     says = f"To be asked: {found.says}."
     if found.left_out:
-        name, why = found.left_out[0]
+        name, why, _ = found.left_out[0]
         more = f", and {len(found.left_out) - 1:,} more" if len(found.left_out) > 1 else ""
         says += f" Left out: {name} ({why}){more}."
     return TextPreview(says)

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import random
+from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 
-from analyses.weights.audit.constants import GIVEN
+from analyses.weights.audit.constants import GIVEN, TOO_LONG
 from analyses.weights.audit.field_patterns import read_fields
-from analyses.weights.audit.recall_pairs import recall_cost, recalled
+from analyses.weights.audit.recall_pairs import fits, recall_cost, recalled
+from workbench.wording import counted
 
 if TYPE_CHECKING:
     from analyses.weights.audit.material import AuditMaterial
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
 
 _BEFORE = 12  # characters kept before a value, for each token that is given
 _LENGTH = 12  # tokens of a value, about
+_APART = 50  # bytes from one value of a field to the next, at least about
 
 
 @dataclass(frozen=True)
@@ -58,9 +61,9 @@ def shown(value: str) -> str:
     return f"{value[: 1 + (len(value) > 6)]}… ({len(value)} characters)"
 
 
-def cost(model: InstrumentedModel, params: Params, documents: int) -> Cost:
-    """Of as many values as may be drawn."""
-    n = params.values * len(params.fields) if documents else 0
+def cost(model: InstrumentedModel, params: Params, size: int) -> Cost:
+    """Of as many values as may be drawn from documents of so many bytes."""
+    n = min(params.values, size // _APART) * len(params.fields)
     return recall_cost(model, n // 2, params.context, _LENGTH)
 
 
@@ -74,14 +77,23 @@ def run(
     """Adds the tables `personal` and, of each field, `fields`."""
     drawn = _drawn(params, material, progress)
     asked: list[FieldValue] = []
+    skipped: Counter[str] = Counter()
     prompts: list[list[int]] = []
     answers: list[list[int]] = []
     for value in (value for each in drawn.values() for value in each.values):
-        pair = _cut(model, value, params.context)
-        if pair is not None:
+        before, own = _cut(model, value, params.context)
+        if len(before) < GIVEN or not own:
+            skipped[f"fewer than {GIVEN} tokens stand before it"] += 1
+        elif not fits(model, before, own):
+            skipped[TOO_LONG] += 1
+        elif value.value in model.text.decode(before):
+            skipped["it stands in the text before it, from where it can be copied"] += 1
+        else:
             asked.append(value)
-            prompts.append(pair[0])
-            answers.append(pair[1])
+            prompts.append(before)
+            answers.append(own)
+    for reason, n in skipped.items():
+        material.leave_out(counted(n, "personal value"), reason, n)
     counts = {name: sum(value.field == name for value in asked) for name in drawn}
     result.tables["fields"] = pd.DataFrame([
         {"field": name, "n_found": each.n, "n_asked": counts[name]}
@@ -115,6 +127,7 @@ def _drawn(params: Params, material: AuditMaterial, progress: Progress) -> dict[
     }
     reach = _BEFORE * params.context
     for number, document in enumerate(material.documents()):
+        progress.check()
         if number % 200 == 0:
             progress(0.0, f"Looking for personal data, {number:,} documents")
         for each in fields:
@@ -127,13 +140,10 @@ def _drawn(params: Params, material: AuditMaterial, progress: Progress) -> dict[
     return drawn
 
 
-def _cut(
-    model: InstrumentedModel, value: FieldValue, context: int
-) -> tuple[list[int], list[int]] | None:
-    """(tokens before a value, its own); None where too few stand before it."""
+def _cut(model: InstrumentedModel, value: FieldValue, context: int) -> tuple[list[int], list[int]]:
+    """(tokens before a value, as many as are given; its own)."""
     text = value.before + value.value
     ids = list(model.text.encode(text))
     spans = model.text.spans_of(text, ids)
     first = next((n for n, (_, end) in enumerate(spans) if end > len(value.before)), len(ids))
-    before, own = ids[:first][-context:], ids[first:]
-    return (before, own) if len(before) >= GIVEN and own else None
+    return ids[:first][-context:], ids[first:]

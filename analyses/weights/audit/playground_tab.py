@@ -26,8 +26,8 @@ playground = Playground(
         empty=(
             "<strong>Nothing was audited yet.</strong> Drop what the model must not give away, or"
             " should not have read: <b>documents</b> (plain text), <b>facts</b> (a table with the"
-            " columns prompt and answer), <b>test items</b> (JSON lines with question, options and"
-            " answer), all together. What each file is, is told by what stands in it. <b>Personal"
+            " columns prompt and answer), <b>test items</b> (JSON lines with question and"
+            " options), all together. What each file is, is told by what stands in it. <b>Personal"
             " data</b> is looked for in the documents. You get a verdict for each kind, what it"
             " proves and what it does not, and a PDF."
         ),

@@ -17,6 +17,7 @@ from analyses.measures.sampler import Sampler
 from analyses.measures.sampling import queries_needed, rounded_queries
 from analyses.measures.scoring import reading, score
 from analyses.measures.windows import Window
+from analyses.weights.audit.constants import GIVEN
 
 if TYPE_CHECKING:
     from hooks.model import InstrumentedModel
@@ -80,24 +81,28 @@ def recall_cost(model: InstrumentedModel, n: int, prompt: int, answer: int) -> C
     return reading(model, 2 * n, prompt, answer + 1, whole=True)
 
 
+def fits(model: InstrumentedModel, prompt: Sequence[int], answer: Sequence[int]) -> bool:
+    """Whether the model can read an answer, and enough of its prompt before it, at once."""
+    return not model.positions or _room(model, answer) >= min(len(prompt), GIVEN)
+
+
 def _foreign(
     answers: Sequence[Sequence[int]], groups: Sequence[str], seed: int
 ) -> list[int | None]:
     """For each answer a row of its group with another answer, by lot; None where there is none."""
     draw = random.Random(f"{seed} foreign prompts")
-    rows: dict[str, list[int]] = {}
+    by_group: dict[str, dict[tuple[int, ...], list[int]]] = {}
     for row, group in enumerate(groups):
-        rows.setdefault(group, []).append(row)
-    foreign: list[int | None] = []
-    for row, group in enumerate(groups):
-        own = tuple(answers[row])
-        choice: int | None = None
-        for _ in range(20):
-            other = draw.choice(rows[group])
-            if tuple(answers[other]) != own:
-                choice = other
-                break
-        foreign.append(choice)
+        by_group.setdefault(group, {}).setdefault(tuple(answers[row]), []).append(row)
+    foreign: list[int | None] = [None] * len(answers)
+    for alike in by_group.values():
+        rows = [row for same in alike.values() for row in same]
+        start = 0  # where those of the same answer stand among them
+        for same in alike.values():
+            for row in same if len(same) < len(rows) else ():
+                at = draw.randrange(len(rows) - len(same))
+                foreign[row] = rows[at if at < start else at + len(same)]
+            start += len(same)
     return foreign
 
 
@@ -105,11 +110,14 @@ def _window(model: InstrumentedModel, prompt: Sequence[int], answer: Sequence[in
     """The prompt cut from its left to what the model reads at once, and one token more at the end:
     at its place the model says whether the answer's last word goes on.
     """
-    beginning = model.text.beginning
-    suffix = (*answer, answer[-1])
-    if limit := model.positions:
-        prompt = prompt[-max(1, limit - len(beginning) - len(suffix) - 1) :]
-    return Window(0, 0, tuple(beginning), tuple(prompt), suffix)
+    if model.positions:
+        prompt = prompt[-max(1, _room(model, answer)) :]
+    return Window(0, 0, tuple(model.text.beginning), tuple(prompt), (*answer, answer[-1]))
+
+
+def _room(model: InstrumentedModel, answer: Sequence[int]) -> int:
+    """Tokens that a prompt may have before an answer and the one token behind it."""
+    return (model.positions or 0) - len(model.text.beginning) - len(answer) - 2
 
 
 def _whole(

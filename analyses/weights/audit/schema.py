@@ -15,40 +15,43 @@ _REPEATS = C("repeats", "How often the text was read in training, where that is 
              optional=True)  # fmt: skip
 
 PROVED = (
-    "Proved is only what comes out, and that it does so with the text before it given. That a model"
-    " read a text is as good as proved where a long run of it comes out that no pattern control"
-    " explains; whether it read it here or as a quote elsewhere is not."
+    "Proved is only what comes out, after the text that was given. Where a long run of a text comes"
+    " out that no control explains, the model has almost surely read it. It may have read it in a"
+    " quote."
 )
 BLACK_BOX = (
-    "An audit asks the model from outside, as anybody with its probabilities could. It does not say"
-    " whether a memory is gone or only hidden, or where it lies. For that there are analyses that"
-    " open the model: paragraph-memorization (where a passage is stored), fact-tracing (on which"
-    " way a fact is reached), unlearning-audit (gone or hidden), provenance (where one answer came"
-    " from). Chat models that are asked in other words may give more, or less."
+    "An audit asks the model from outside. Anyone who sees how likely each word is could do so. It"
+    " does not say whether a memory is gone or only hidden, or where it lies. Some analyses open"
+    " the model to ask that. paragraph-memorization finds where a text is kept in the model."
+    " fact-tracing shows on which way a fact is reached. unlearning-audit asks whether a text is"
+    " gone or hidden. provenance says where one answer came from. Chat models that are asked in"
+    " other words may give more, or less."
 )
 PERSONAL = (
-    "In these tables values are shown by their first characters only. A value"
-    " that comes out after a foreign text as well (a frequent ending, the only year) is no secret"
-    " of the person."
+    "In these tables values are shown by their first characters only. Some values come out after a"
+    " foreign text as well. A frequent ending is one, or the only year. They can be guessed, so"
+    " they are no secret of the person. What stands in the text before it was not asked, for it"
+    " can be copied."
 )
 ITEMS = (
-    "Order: of five orders of the options a model that never read the item likes the printed one"
-    " best in one of five. Items whose options stand in the order of numbers or of the alphabet are"
-    " left out of this. Completion: the last option after the question and the other options; after"
-    " these in another order; and after another question."
+    "Order: a model that never read an item likes the printed order best in one of five."
+    " Completion: the model is given the question and all options but the last. Does it write the"
+    " last one? It is asked again with the others in a new order. Then it is asked after another"
+    " question. Options in the order of numbers or of the alphabet do not count in either. Of two"
+    " options only the order counts."
 )
 
 SCHEMA = Schema(
     tables=[
         TableSchema("verdicts", "A row for each kind of material that was asked.", [
             C("kind", "Documents, personal data, facts or test items."),
-            C("n", "How many were asked.", title="asked"),
+            C("n", "How many were asked that have a control; all where none has.", title="asked"),
             C("n_out", "How many come out.", title="come out"),
             C("out", "The share of them."),
             C("out_low", "Lower end of its 95 % interval (Wilson)."),
             C("out_high", "Upper end."),
             C("n_control", "How many controls there are.", title="controls"),
-            C("control", "The share that comes out where there is nothing to find: texts never"
+            C("control", "The share that comes out where there is nothing to find: of texts never"
               " read, or after a foreign text."),
             C("control_low", "Lower end of its 95 % interval."),
             C("control_high", "Upper end."),
@@ -118,6 +121,6 @@ SCHEMA = Schema(
         F("items", "Test items", "share of items"),
         F("controls", "What comes out where there is nothing to find", "share"),
         F("limits", "What this does not say", "kinds of material"),
-        F("left_out", "What could not be asked", "things"),
+        F("left_out", "What was not asked", "things"),
     ],
 )  # fmt: skip

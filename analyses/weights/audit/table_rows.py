@@ -18,7 +18,7 @@ _LONGEST = 4000  # characters of a field
 _TABLES = (".csv", ".tsv")
 EXPECTED = (
     'documents as {"text": "…"}, facts as {"prompt": "…", "answer": "…"}, test items as'
-    ' {"question": "…", "options": ["…", "…"], "answer": "B"}'
+    ' {"question": "…", "options": ["…", "…"]}'
 )
 
 
@@ -33,12 +33,11 @@ class FactQuestion:
 
 @dataclass(frozen=True)
 class BenchmarkItem:
-    """A question with options; `answer` is the number of the right one."""
+    """A question with options; which of them is right is not asked for."""
 
     name: str
     question: str
     options: tuple[str, ...]
-    answer: int
 
     def text(self, options: Sequence[str]) -> tuple[str, str]:
         """(the question, its options in this order) as a test prints them."""
@@ -100,7 +99,8 @@ def fact_of(name: str, row: Mapping[str, Any]) -> FactQuestion:
     """
     asked = next((key for key in _PROMPTS if row.get(key)), _PROMPTS[0])
     prompt, answer = _text(row, asked), _text(row, "answer")
-    if f" {answer.casefold()} " in f" {_words(prompt)} ":
+    words = _words(answer)
+    if words and f" {words} " in f" {_words(prompt)} ":
         raise UnusableRow("the prompt holds the answer")
     if asked == "question":
         prompt = f"Question: {prompt}\nAnswer:"
@@ -111,8 +111,7 @@ def item_of(name: str, row: Mapping[str, Any]) -> BenchmarkItem:
     """A row as a test item.
 
     Raises:
-        UnusableRow: no question, fewer than two options, two that are the same, or an answer that
-            is none of them.
+        UnusableRow: no question, fewer than two options, or two that are the same.
     """
     question = _text(row, next((key for key in _PROMPTS[::-1] if row.get(key)), "question"))
     given = next((row[key] for key in _OPTIONS if row.get(key)), None)
@@ -126,19 +125,7 @@ def item_of(name: str, row: Mapping[str, Any]) -> BenchmarkItem:
         raise UnusableRow("two options are the same")
     for option in options:
         _check(option, "an option")
-    return BenchmarkItem(name, question, tuple(options), _answer(row.get("answer"), options))
-
-
-def _answer(given: Any, options: Sequence[str]) -> int:
-    """The number of the right option, from its number, letter or text."""
-    if isinstance(given, int) and not isinstance(given, bool) and 0 <= given < len(options):
-        return given
-    if isinstance(given, str):
-        plain = given.strip()
-        for number, option in enumerate(options):
-            if plain.casefold() in (option.casefold(), LETTERS[number].casefold(), str(number)):
-                return number
-    raise UnusableRow("the answer is none of the options")
+    return BenchmarkItem(name, question, tuple(options))
 
 
 def _text(row: Mapping[str, Any], name: str) -> str:
