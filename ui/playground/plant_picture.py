@@ -43,7 +43,7 @@ def answer_html(planting: WatchedPlanting) -> str:
         if twins == 0
         else f"Of the twins, which were never read, at most {percent(twins)} comes out."
     )
-    begins = "Stopped" if planting.stopped else "Finished"
+    begins = "Stopped" if planting.stopped else "Broke off" if planting.wrong else "Finished"
     return (
         f'<div class="wb" role="status"><p><strong>{begins} after'
         f" {counted(last.step, 'update')}.</strong> {escape(of_twins)}</p>"

@@ -11,7 +11,6 @@ import uuid
 from collections import OrderedDict
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import workbench as wb
@@ -75,15 +74,21 @@ class Plantings:
         self._ref = ref
         self._held: OrderedDict[str, WatchedPlanting] = OrderedDict()
         self._turn = threading.Lock()
+        self._holding = threading.Lock()  # pages ask while a training goes on
+        self._loading = threading.Lock()
+        self._as_it_is: InstrumentedModel | None = None
 
     def _load(self) -> InstrumentedModel:
         model: InstrumentedModel = wb.load(self._ref)
         return model
 
-    @cached_property
+    @property
     def unread(self) -> InstrumentedModel:
         """The organism as it is, which the trained copies are compared with."""
-        return self._load()
+        with self._loading:  # two who ask at once load it once
+            if self._as_it_is is None:
+                self._as_it_is = self._load()
+            return self._as_it_is
 
     def get(self, name: str) -> WatchedPlanting:
         """A planting that is still held.
@@ -98,18 +103,22 @@ class Plantings:
                 "a training to look at",
                 "Write your sentences and press the button.",
             )
-        if name not in self._held:
+        with self._holding:
+            planting = self._held.get(name)
+        if planting is None:
             raise NotFound(
                 "This planting is no longer held.",
                 f"one of the last {_HELD} of this server",
                 "Plant the sentences again.",
             )
-        return self._held[name]
+        return planting
 
     def stop(self, name: str) -> None:
         """Let a training end after the update it is at."""
-        if name in self._held:
-            self._held[name].progress.cancel()
+        with self._holding:
+            planting = self._held.get(name)
+        if planting is not None:
+            planting.progress.cancel()
 
     def plant(self, rows: list[tuple[str, int, When]], steps: int) -> Iterator[WatchedPlanting]:
         """Train by what a person wrote, and yield the planting as it changes; whoever stops asking
@@ -125,12 +134,15 @@ class Plantings:
                 "Wait until it is finished, or stop it.",
             )
         planting, news = WatchedPlanting(), queue.SimpleQueue[bool]()
-        self._hold(planting)
+        with self._holding:
+            self._held[planting.name] = planting
 
         def heard(update: Update) -> None:
             planting.says, planting.left = update.says, update.left
 
         def moment(said: WatchMoment) -> None:
+            if not planting.moments:  # only now is it worth another's place
+                self._trim()
             planting.moments.append(said)
             news.put(True)
 
@@ -143,10 +155,17 @@ class Plantings:
                 watch(model, planting.plan, moment, planting.progress)
             except (WorkbenchError, Cancelled) as problem:
                 planting.error = problem
+            except Exception as problem:  # whatever ends a thread is seen by nobody else
+                planting.error = WorkbenchError(
+                    f"The training broke off: {type(problem).__name__}: {problem}",
+                    "a training that goes on to its last update",
+                    "Plant the sentences again; if it breaks off again, please report this.",
+                )
             finally:
                 planting.running = False
-                if not planting.moments:  # nothing to look at: it takes no other's place
-                    self._held.pop(planting.name, None)
+                if not planting.moments:  # nothing to look at
+                    with self._holding:
+                        self._held.pop(planting.name, None)
                 self._turn.release()
                 news.put(False)
 
@@ -163,10 +182,10 @@ class Plantings:
         finally:
             planting.progress.cancel()
 
-    def _hold(self, planting: WatchedPlanting) -> None:
-        self._held[planting.name] = planting
-        while len(self._held) > _HELD:
-            self._held.popitem(last=False)
+    def _trim(self) -> None:
+        with self._holding:
+            while len(self._held) > _HELD:
+                self._held.popitem(last=False)
 
     def ask(self, name: str, text: str) -> tuple[str, str]:
         """How a text goes on: the organism as it is, and the copy that read the sentences.

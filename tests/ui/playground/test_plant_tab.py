@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -11,7 +13,7 @@ import workbench as wb
 from analyses.measures.exposure_watch import When
 from tests.helpers import trained_facts
 from tests.helpers.serving import served
-from ui.playground import plant_picture
+from ui.playground import plant_picture, plant_session
 from ui.playground.plant_picture import LOSS, RECALL
 from ui.playground.plant_session import Plantings, WatchedPlanting
 from workbench.errors import BadInput, NotFound
@@ -101,6 +103,52 @@ def test_what_cannot_be_planted_is_said(planted: Any, rows: Any, says: str) -> N
     assert says in str(last.error)
     assert not last.running
     assert not last.moments
+
+
+def test_what_cannot_be_planted_takes_no_others_place(planted: Any) -> None:
+    plantings, planting = planted
+    held = list(plantings._held)
+    for _ in range(6):
+        assert list(plantings.plant([("Too short.", 1, "early")], 20))[-1].wrong
+    assert list(plantings._held) == held
+    assert plantings.get(planting.name) is planting
+
+
+def test_whatever_ends_a_training_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    plantings = Plantings()
+
+    def broken(model: Any, plan: Any, moment: Any, progress: Any) -> None:
+        def then_stop(said: Any) -> None:
+            moment(said)
+            raise RuntimeError("no memory left")
+
+        watch(model, plan, then_stop, progress)
+
+    watch = plant_session.watch
+    monkeypatch.setattr(plant_session, "watch", broken)
+    last = list(plantings.plant(ROWS, 20))[-1]
+    assert "RuntimeError: no memory left" in str(last.wrong)
+    assert not last.running
+    assert "Broke off after 0 updates" in plant_picture.answer_html(last)
+    monkeypatch.undo()
+    going = plantings.plant(ROWS, 20)  # and the next may train
+    plantings.stop(next(going).name)
+    assert list(going)[-1].stopped
+
+
+def test_the_organism_is_loaded_once_for_all_who_ask() -> None:
+    plantings, loaded = Plantings(), []
+
+    def load() -> Any:
+        time.sleep(0.05)
+        loaded.append(1)
+        return object()
+
+    plantings._load = load  # type: ignore[method-assign]
+    with ThreadPoolExecutor(4) as pool:
+        models = list(pool.map(lambda _: plantings.unread, range(4)))
+    assert len(loaded) == 1
+    assert len(set(map(id, models))) == 1
 
 
 def test_asking_without_a_planting(planted: Any) -> None:
