@@ -51,6 +51,20 @@ class SlotAnswer:
 
 
 @dataclass(frozen=True)
+class LotAnswers:
+    """Answers with slots masked that were drawn by lot.
+
+    Attributes:
+        answers: one to each question.
+        are_read: whether the questions read those slots. Where they do not, no answer can be
+            another, so nothing is compared.
+    """
+
+    answers: Sequence[SlotAnswer]
+    are_read: bool
+
+
+@dataclass(frozen=True)
 class SlotQuestion:
     """Attributes:
     prompt: what is asked.
@@ -89,9 +103,9 @@ class AskedSlots(Protocol):
         """
         ...
 
-    def at_random(self, slots: Sequence[int]) -> Sequence[SlotAnswer]:
-        """The answers with as many others masked by lot, of those that some question reads or,
-        where these are too few, of all.
+    def at_random(self, slots: Sequence[int]) -> LotAnswers:
+        """The answers with as many others masked by lot, of those that some question reads (the
+        most, then any) or, where these are too few, of those that none reads.
         """
         ...
 

@@ -16,7 +16,7 @@ from typing import Any
 import gradio as gr
 
 from ui.web.style import STATIC
-from workbench.slots_form import AskedSlots, SlotAnswer
+from workbench.slots_form import AskedSlots, LotAnswers, SlotAnswer
 from workbench.wording import percent
 
 EMPTY_BOARD: dict[str, Any] = {"facts": [], "masked": [], "heads": [], "says": ""}
@@ -28,13 +28,14 @@ def board(
     says: str,
     masked: Sequence[int] = (),
     after: Sequence[SlotAnswer] | None = None,
-    random: Sequence[SlotAnswer] | None = None,
+    random: LotAnswers | None = None,
 ) -> dict[str, Any]:
     """The board as it was read, or with slots masked."""
     columns: list[tuple[str, Sequence[SlotAnswer]]] = [("As it is", asked.before)]
     if after is not None and random is not None:
         slots = "1 slot" if len(masked) == 1 else f"{len(masked)} slots"
-        columns += [(f"{slots} masked", after), ("As many others by lot", random)]
+        others = "As many others by lot" if random.are_read else "As many that none of these reads"
+        columns += [(f"{slots} masked", after), (others, random.answers)]
     return {
         "facts": [
             {

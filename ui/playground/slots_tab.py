@@ -18,7 +18,7 @@ from ui.playground.slot_board import EMPTY_BOARD, board, slot_board
 from ui.playground.theme import AT_ONCE, PLAIN, QUIET
 from workbench.errors import BadInput, WorkbenchError
 from workbench.registry import Analysis
-from workbench.slots_form import AskedSlots, SlotAnswer, SlotsForm
+from workbench.slots_form import AskedSlots, LotAnswers, SlotAnswer, SlotsForm
 from workbench.wording import counted, quoted
 
 _NOTHING_ASKED = (
@@ -50,8 +50,8 @@ def build(app: AppState, analysis: Analysis, form: SlotsForm) -> FormTab:
     page = _SlotPage(app, form)
     gr.on([ask.click, facts.submit], page.ask, facts, [error_box, about, shown], **QUIET)
     changed: list[Any] = [error_box, shown]
-    shown.slot(page.mask, [facts, shown], changed, **QUIET)
-    clear.click(page.unmask, facts, changed, **QUIET)
+    shown.slot(page.mask, shown, changed, **QUIET)
+    clear.click(page.unmask, shown, changed, **QUIET)
 
     def first(ready: Any) -> None:
         ready.then(page.from_address, None, [facts, error_box, about, shown], **AT_ONCE)
@@ -65,6 +65,7 @@ class _SlotPage:
     def __init__(self, app: AppState, form: SlotsForm) -> None:
         self._app, self._form = app, form
         self._read = lru_cache(maxsize=8)(self._read_uncached)
+        self._serial = 0  # of the model that was read; no slot has 0
 
     def _read_uncached(self, serial: int, text: str) -> AskedSlots:
         model = self._app.slot.need()
@@ -93,11 +94,15 @@ class _SlotPage:
             return [html_parts.error(problem), _NOTHING_ASKED, dict(EMPTY_BOARD)]
         return ["", f'<div class="wb"><p>{escape(asked.about)}</p></div>', value]
 
-    def mask(self, text: str | None, shown: Mapping[str, Any]) -> list[Any]:
-        """The masked slots have changed: all facts are asked again."""
-        masked = [int(number) for number in (shown or EMPTY_BOARD)["masked"]]
+    def mask(self, shown: Mapping[str, Any] | None) -> list[Any]:
+        """The masked slots have changed: all facts of the board are asked again, whatever stands in
+        the form by now; nothing happens where nothing was asked.
+        """
+        if not shown or not shown["facts"] or self._app.slot.model is None:
+            return [gr.skip()] * 2
+        masked = [int(number) for number in shown["masked"]]
         try:
-            asked = self._asked(text)
+            asked = self._asked(_lines(shown))
             if not masked:
                 return ["", board(asked, _first_says(asked))]
             with self._app.slot.need().lock:
@@ -106,12 +111,15 @@ class _SlotPage:
             return [html_parts.error(problem), gr.skip()]
         return ["", board(asked, _what_is_lost(asked, after, random), masked, after, random)]
 
-    def unmask(self, text: str | None) -> list[Any]:
-        """Nothing is masked; nothing happens where nothing was asked."""
-        return self.mask(text, EMPTY_BOARD) if self._app.slot.model is not None else [gr.skip()] * 2
+    def unmask(self, shown: Mapping[str, Any] | None) -> list[Any]:
+        """Nothing is masked."""
+        return self.mask({**(shown or EMPTY_BOARD), "masked": []})
 
     def fit(self) -> list[Any]:
         """Once there is a model: facts for it in grey, or why it cannot be asked."""
+        if self._app.slot.serial != self._serial:  # what was read holds the model that is gone
+            self._serial = self._app.slot.serial
+            self._read.cache_clear()
         model = self._app.slot.model
         if model is None:
             return [gr.skip()] * 3
@@ -130,6 +138,14 @@ class _SlotPage:
         return [text, *self.ask(text)]
 
 
+def _lines(shown: Mapping[str, Any]) -> str:
+    """The facts of a board, as they are typed."""
+    return "\n".join(
+        f"{fact['prompt']} → {fact['answer']}" if fact["answer"] else fact["prompt"]
+        for fact in shown["facts"]
+    )
+
+
 def _first_says(asked: AskedSlots) -> str:
     right = sum(answer.right for answer in asked.before)
     n = len(asked.before)
@@ -138,13 +154,11 @@ def _first_says(asked: AskedSlots) -> str:
     )
 
 
-def _what_is_lost(
-    asked: AskedSlots, after: Sequence[SlotAnswer], random: Sequence[SlotAnswer]
-) -> str:
+def _what_is_lost(asked: AskedSlots, after: Sequence[SlotAnswer], random: LotAnswers) -> str:
     """Which answers are others with these slots masked, beside the same with others by lot."""
     known = [n for n, answer in enumerate(asked.before) if answer.right]
     lost = [n for n in known if not after[n].right]
-    by_lot = sum(not random[n].right for n in known)
+    by_lot = sum(not random.answers[n].right for n in known)
     if not lost:
         says = f"All {len(known)} answers stay"
     else:
@@ -154,4 +168,10 @@ def _what_is_lost(
         )
         more = f", and {len(lost) - 2} more are lost" if len(lost) > 2 else ""
         says = f"{len(lost)} of {len(known)} answers are lost: {named}{more}"
+    if not random.are_read:
+        return (
+            f"{says}. These facts read too few other slots to mask as many by lot, so slots that"
+            f" none of them reads are masked beside ({by_lot} of {len(known)} lost): ask more facts"
+            " to compare."
+        )
     return f"{says}. With as many other slots masked by lot {by_lot} of {len(known)} are lost."

@@ -18,7 +18,7 @@ from hooks.logit_attribution import unembed_direction
 from hooks.memory_modules import all_masked, recorded
 from workbench.errors import BadInput
 from workbench.organisms.modules import module_record
-from workbench.slots_form import ReadSlot, SlotAnswer, SlotQuestion
+from workbench.slots_form import LotAnswers, ReadSlot, SlotAnswer, SlotQuestion
 from workbench.torch_modes import ordinary
 
 if TYPE_CHECKING:
@@ -68,25 +68,33 @@ class LiveSlots:
     @cached_property
     @ordinary
     @torch.no_grad()
-    def _read(self) -> list[list[tuple[int, float]]]:
-        """Of each question number and share of the slots it reads, the most first."""
-        found = []
+    def _all_read(self) -> tuple[list[list[tuple[int, float]]], set[int]]:
+        """Of each question number and share of the slots it reads most, the most first; and every
+        slot that any of them reads at all.
+        """
+        found, every = [], set[int]()
         for row in self._rows:
             with recorded(self._memories.places) as calls:
                 self._model.next_logits([list(row.ids)])
             last = {id(call.place): call for call in calls}
             sized: list[tuple[int, float]] = []
+            total = 0.0
             for n, place in enumerate(self._memories.places):
                 if id(place) not in last:
                     continue
                 size = size_at_last(last[id(place)], 1)[0]
+                total += float(size.sum())
+                every.update((n * _APART + size.nonzero()[0]).tolist())
                 best = torch.from_numpy(size).topk(min(SHOWN, len(size)))
                 pairs = zip(best.indices.tolist(), best.values.tolist(), strict=True)
                 sized += [(n * _APART + slot, much) for slot, much in pairs if much > 0]
             sized.sort(key=lambda pair: -pair[1])
-            total = sum(much for _, much in sized) or 1.0
-            found.append([(number, much / total) for number, much in sized[:SHOWN]])
-        return found
+            found.append([(number, much / (total or 1.0)) for number, much in sized[:SHOWN]])
+        return found, every
+
+    @property
+    def _read(self) -> list[list[tuple[int, float]]]:
+        return self._all_read[0]
 
     @cached_property
     def questions(self) -> Sequence[SlotQuestion]:
@@ -144,20 +152,24 @@ class LiveSlots:
             )
         return self._answers(slots)
 
-    def at_random(self, slots: Sequence[int]) -> Sequence[SlotAnswer]:
+    def at_random(self, slots: Sequence[int]) -> LotAnswers:
         """With as many others masked by lot."""
         chosen = set(slots)
         free = sorted({n for read in self._read for n, _ in read} - chosen)
         if len(free) < len(chosen):
+            free = sorted(self._all_read[1] - chosen)
+        are_read = len(free) >= len(chosen)
+        if not are_read:
             counts = [place.slots().count for place in self._memories.places]
             free = [
                 n * _APART + slot
                 for n, count in enumerate(counts)
                 for slot in range(count)
-                if n * _APART + slot not in chosen
+                if n * _APART + slot not in self._all_read[1] | chosen
             ]
         lot = random.Random(len(chosen) + sum(chosen))
-        return self._answers(lot.sample(free, min(len(chosen), len(free))))
+        answers = self._answers(lot.sample(free, min(len(chosen), len(free))))
+        return LotAnswers(answers, are_read)
 
     @ordinary
     @torch.no_grad()

@@ -10,6 +10,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import gradio as gr
 import pytest
 import torch
 
@@ -19,6 +20,7 @@ from hooks.memory_modules import masked, memory_places, neuron_places
 from tests.helpers import families, tiny
 from tests.helpers.serving import served
 from ui.playground import slots_tab
+from ui.playground.slot_board import EMPTY_BOARD
 from workbench.errors import BadInput
 from workbench.slots_form import SlotsForm
 
@@ -65,7 +67,8 @@ def test_slots_and_answers_by_hand(model: Any) -> None:
     after, random = asked.masked(chosen), asked.at_random(chosen)
     assert not after[0].right
     assert after[2].right
-    assert random[0].right
+    assert random.answers[0].right
+    assert random.are_read  # slots of the two other facts
     (place,) = memory_places(model)
     with masked(place, chosen):
         p = model.next_logits("Leo Lang lives in").softmax(-1).flatten()
@@ -105,6 +108,11 @@ def test_a_model_without_a_memory_has_its_neurons_asked() -> None:
         sizes.append(call.reads.weight[0, -1, 0].abs() * value.norm(dim=-1))
     layer, neuron = divmod(int(torch.stack(sizes).argmax()), len(sizes[0]))
     assert first[0].name == f"L{layer}·{neuron}"
+    # Of all that they bring, not of the largest.
+    every = torch.stack(sizes).detach()
+    assert first[0].share == pytest.approx(float(every.max() / every.sum()), rel=1e-3)
+    assert sum(slot.share for slot in first) < 0.9
+    assert asked.at_random([slot.number for slot in first]).are_read
     assert all(answer.right for answer in asked.before)  # its own answers count
     changed = asked.masked([slot.number for slot in first])
     assert changed[0].p != asked.before[0].p
@@ -129,7 +137,7 @@ def test_other_memories_are_asked_too(build: Any, words: str) -> None:
     if "tokens" in words:
         assert not after[0].right  # its definition is masked
         assert asked.before[0].right
-        assert asked.at_random([first[0].number])[0].right
+        assert asked.at_random([first[0].number]).answers[0].right
 
 
 @pytest.mark.parametrize(
@@ -157,17 +165,54 @@ def test_the_page_asks_masks_and_unmasks(model: Any) -> None:
     assert "4,096 slots" in about
     mine = [slot["number"] for slot in shown["facts"][0]["slots"]]
     began = time.monotonic()
-    problem, after = page.mask("", {**shown, "masked": mine})
+    problem, after = page.mask({**shown, "masked": mine})
     assert time.monotonic() - began < 2
     assert after["heads"] == ["As it is", "16 slots masked", "As many others by lot"]
     assert after["facts"][0]["answers"][1]["kind"] == "another"
     assert "1 of 6 answers are lost" in after["says"]
-    assert page.unmask("")[1]["heads"] == ["As it is"]
-    stale = page.mask("Luis Jung lives in", {**shown, "masked": [4095]})
+    assert page.unmask(after)[1]["heads"] == ["As it is"]
+    stale = page.mask({**shown, "masked": [4095]})
     assert "reads slot" in stale[0]
+    for empty in (None, dict(EMPTY_BOARD)):  # nothing was asked: those in grey are not
+        assert page.unmask(empty) == [gr.skip()] * 2
     nobody = page_for(families.built("falcon_mamba"))
     assert "cannot be asked" in nobody.ask("x")[0]
     assert "cannot be asked" in nobody.fit()[1]
+
+
+def test_a_click_asks_the_facts_of_the_board(model: Any) -> None:
+    page = page_for(model)
+    _, _, shown = page.ask(FACTS)
+    again = page.mask({**shown, "masked": [shown["facts"][0]["slots"][0]["number"]]})[1]
+    assert [fact["prompt"] for fact in again["facts"]] == [
+        fact["prompt"] for fact in shown["facts"]
+    ]
+    assert [fact["answer"] for fact in again["facts"]] == ["London", "brewer", ""]
+    assert [f["answers"][0]["word"] for f in again["facts"]] == ["London", "brewer", "Florence"]
+
+
+def test_one_fact_alone_is_compared_with_nothing(model: Any) -> None:
+    page = page_for(model)
+    _, _, shown = page.ask("Leo Lang lives in → London")
+    mine = [slot["number"] for slot in shown["facts"][0]["slots"]]
+    after = page.mask({**shown, "masked": mine})[1]
+    assert after["heads"][2] == "As many that none of these reads"
+    assert "too few other slots" in after["says"]
+    assert "masked by lot" not in after["says"]
+    one = page.mask({**shown, "masked": mine[:1]})[1]  # 15 others are read
+    assert one["heads"][2] == "As many others by lot"
+
+
+def test_what_was_read_goes_with_its_model(model: Any) -> None:
+    page = page_for(model)
+    page.fit()
+    page.ask(FACTS)
+    assert page._read.cache_info().currsize == 1
+    page.fit()
+    assert page._read.cache_info().currsize == 1
+    page._app.slot.serial = 2  # type: ignore[misc]
+    page.fit()
+    assert page._read.cache_info().currsize == 0
 
 
 @pytest.fixture(scope="module")
