@@ -23,6 +23,10 @@ if TYPE_CHECKING:
     import torch
 
 
+_REFERENCE = 0.1
+"""Share of the progress that the model's own log-probabilities take."""
+
+
 @dataclass(frozen=True)
 class PreferencePair:
     """A prompt and two answers to it, as token ids; the beginning token is part of the prompt."""
@@ -81,7 +85,8 @@ def prefer(
 
     Raises:
         BadInput: a pair without prompt or answer, or a number that cannot be.
-        NotFinite: the loss is no number; says at which step.
+        NotFinite: the loss or its gradient is no number; says at which step. The weights are then
+            those before that step.
         Cancelled: from `progress`.
     """
     import torch
@@ -94,24 +99,21 @@ def prefer(
     losses, margins, preferred = [], [], []
     module.eval()
     try:
-        with torch.no_grad():
-            reference = [answer_log_probabilities(module, pairs) for pairs in stage.steps]
+        reference = _reference(module, stage, progress.subprogress(0.0, _REFERENCE))
+        progress = progress.subprogress(_REFERENCE, 1.0)
         if on_step is not None:
             on_step(StepReport(stage.name, 0, module, None))
         for step, pairs in enumerate(stage.steps):
             for group in optimizer.param_groups:
                 group["lr"] = stage.rate * min(1.0, (step + 1) / max(1, stage.warmup))
-            apart = answer_log_probabilities(module, pairs) - reference[step]
+            before = torch.stack([reference[pair] for pair in pairs], 1)
+            apart = answer_log_probabilities(module, pairs) - before
             margin = stage.beta * (apart[0] - apart[1])
             loss = -torch.nn.functional.logsigmoid(margin).mean()
-            if not math.isfinite(loss.item()):
-                raise NotFinite(
-                    f"The loss is not a finite number at step {step + 1} of stage {stage.name!r}.",
-                    "a training that stays finite",
-                    f"Lower its rate ({stage.rate:g}).",
-                )
+            _check_finite(loss.item(), "loss", step, stage)
             loss.backward()
-            torch.nn.utils.clip_grad_norm_(parameters, 1.0)
+            norm = torch.nn.utils.clip_grad_norm_(parameters, 1.0)
+            _check_finite(norm.item(), "gradient", step, stage)
             optimizer.step()
             optimizer.zero_grad(set_to_none=True)
             losses.append(loss.item())
@@ -127,6 +129,34 @@ def prefer(
         module.zero_grad(set_to_none=True)
         module.train(was_training)
     return PreferenceLog(tuple(losses), tuple(margins), tuple(preferred))
+
+
+def _reference(
+    module: Any, stage: PreferenceStage, progress: Progress
+) -> dict[PreferencePair, torch.Tensor]:
+    """What the model says before the first update, (2,) of each pair; every pair once, however
+    often it is seen.
+    """
+    import torch
+
+    pairs = list(dict.fromkeys(pair for step in stage.steps for pair in step))
+    found: dict[PreferencePair, torch.Tensor] = {}
+    size = max(map(len, stage.steps))
+    for start in range(0, len(pairs), size):
+        progress(start / len(pairs), f"{stage.name}: pair {start + 1:,} of {len(pairs):,} before")
+        some = pairs[start : start + size]
+        with torch.no_grad():
+            found |= dict(zip(some, answer_log_probabilities(module, some).T, strict=True))
+    return found
+
+
+def _check_finite(value: float, what: str, step: int, stage: PreferenceStage) -> None:
+    if not math.isfinite(value):
+        raise NotFinite(
+            f"The {what} is not a finite number at step {step + 1} of stage {stage.name!r}.",
+            "a training that stays finite",
+            f"Lower its rate ({stage.rate:g}).",
+        )
 
 
 def answer_log_probabilities(module: Any, pairs: Sequence[PreferencePair]) -> torch.Tensor:

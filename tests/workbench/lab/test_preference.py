@@ -11,6 +11,7 @@ import torch
 
 from tests.helpers import tiny
 from workbench.errors import BadInput, Cancelled, NotFinite
+from workbench.lab import preference
 from workbench.lab.preference import (
     PreferencePair,
     PreferenceStage,
@@ -92,6 +93,40 @@ def test_a_loss_that_is_no_number_is_said(module: Any) -> None:
         next(iter(module.parameters())).fill_(math.nan)
     with pytest.raises(NotFinite, match="step 1"):
         prefer(module, PreferenceStage("dpo", [PAIRS], 1e-3))
+
+
+def test_a_gradient_that_is_no_number_changes_no_weight(module: Any) -> None:
+    parameter = next(iter(module.parameters()))
+    before = [p.detach().clone() for p in module.parameters()]
+    handle = parameter.register_hook(lambda gradient: gradient * math.nan)
+    with pytest.raises(NotFinite, match="gradient is not a finite number at step 1"):
+        prefer(module, PreferenceStage("dpo", [PAIRS], 1e-3))
+    handle.remove()
+    for one, two in zip(module.parameters(), before, strict=True):
+        assert torch.equal(one, two)
+        assert one.grad is None
+
+
+def test_every_pair_is_asked_once_before_and_asking_can_be_stopped(
+    module: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sizes: list[int] = []
+    plain = answer_log_probabilities
+
+    def note(module: Any, pairs: Any) -> Any:
+        if not torch.is_grad_enabled():
+            sizes.append(len(pairs))
+        return plain(module, pairs)
+
+    monkeypatch.setattr(preference, "answer_log_probabilities", note)
+    steps = [PAIRS[:1], PAIRS[1:], PAIRS[:1]] * 3
+    prefer(module, PreferenceStage("dpo", steps, 1e-3))
+    assert sizes == [1, 1]
+    sizes.clear()
+    progress = Progress(lambda update: progress.cancel())
+    with pytest.raises(Cancelled):
+        prefer(module, PreferenceStage("dpo", steps, 1e-3), progress=progress)
+    assert len(sizes) <= 1
 
 
 @pytest.mark.parametrize(
