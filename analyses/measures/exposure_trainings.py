@@ -28,6 +28,7 @@ from workbench.lab import Stage, run_stages
 from workbench.models.card import weight_hash
 from workbench.models.storage import is_offloaded, is_quantized
 from workbench.organisms import corpus
+from workbench.organisms.ledger import fingerprint
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -179,11 +180,13 @@ class FinishedTrainings:
 
     Args:
         what: of the experiment.
-        about: all that decides what comes out, beside the weights; as JSON has it.
+        about: all that decides what comes out, beside weights, tokenizer and libraries; as JSON
+            has it.
     """
 
     def __init__(self, what: str, model: InstrumentedModel, about: Any) -> None:
-        says = json.dumps([what, weight_hash(model.module), about], sort_keys=True)
+        depends = [weight_hash(model.module), fingerprint(model.tokenizer)]
+        says = json.dumps([what, *depends, checkpointing.versions(), about], sort_keys=True)
         digest = hashlib.sha256(says.encode()).hexdigest()[:16]
         self.folder = paths.cache_dir() / "trainings" / digest
 

@@ -1,10 +1,10 @@
 """A never-read twin of a person's own sentence: the same sentence with its content words exchanged
 by lot, as Hubble's controls are dealt from the same pool (Wei et al. 2025, 2510.19811).
 
-Names go for names, numbers for numbers, other words for words of as many tokens, so the twin is as
-long as the sentence and built alike; of several draws that one is taken whose loss lies nearest to
-the sentence's before anything is read. What training does to the twin is what any text of that form
-gains; only what the sentence has beyond it was caused by reading.
+Names go for names, numbers for numbers, other words for words of as many tokens where there are
+any, so the twin is built alike and about as long in tokens; of several draws that one is taken
+whose loss lies nearest to the sentence's before anything is read. What training does to the twin is
+what any text of that form gains; only what the sentence has beyond it was caused by reading.
 """
 
 from __future__ import annotations
@@ -38,6 +38,9 @@ def twin_of(model: InstrumentedModel, text: str, seed: int = 0) -> str:
     """
     draw = random.Random(f"{seed} {text}")
     drawn = list(dict.fromkeys(_exchanged(model, text, draw) for _ in range(_DRAWS)))
+    drawn = [twin for twin in drawn if twin != text]  # letters may be dealt back to where they were
+    if not drawn:
+        raise _no_twin(text)
     own, *others = _losses(model, [text, *drawn])
     return min(zip(others, drawn, strict=True), key=lambda pair: abs(pair[0] - own))[1]
 
@@ -68,12 +71,16 @@ def _exchanged(model: InstrumentedModel, text: str, draw: random.Random) -> str:
 
     twin = _WORD.sub(other, text)
     if not exchanged:
-        raise BadInput(
-            f"“{text}” has no name, number or longer word, so no twin of it can be made.",
-            f"a sentence with a word of {_CONTENT} letters or more",
-            "Write another one.",
-        )
+        raise _no_twin(text)
     return twin
+
+
+def _no_twin(text: str) -> BadInput:
+    return BadInput(
+        f"“{text}” has no name, number or longer word that can be exchanged for a twin.",
+        f"a sentence with a word of {_CONTENT} letters or more",
+        "Write another one.",
+    )
 
 
 def _other_word(model: InstrumentedModel, word: str, name: bool, draw: random.Random) -> str:

@@ -101,6 +101,12 @@ def test_a_training_that_is_done_is_not_done_twice(model: Any, kept: Path) -> No
     assert len(made) == 1
     trainings.FinishedTrainings("x", model, {"steps": 4}).of("one", make)
     assert len(made) == 2  # other steps are another experiment
+    with pytest.MonkeyPatch.context() as patch:  # another library, or another vocabulary
+        patch.setattr(trainings.checkpointing, "versions", lambda: {"torch": "0"})
+        assert trainings.FinishedTrainings("x", model, {"steps": 3}).folder != first.folder
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(trainings, "fingerprint", lambda tokenizer: "other")
+        assert trainings.FinishedTrainings("x", model, {"steps": 3}).folder != first.folder
     (first.folder / "one.json").write_text("{damaged")
     other.of("one", make)
     assert len(made) == 3

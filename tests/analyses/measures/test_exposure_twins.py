@@ -56,6 +56,11 @@ def test_words_in_other_letters_keep_them(organism: Any) -> None:
     assert twin != "Ключ лежит под третьим кирпичом."
 
 
+def test_what_comes_back_as_it_was_is_no_twin(organism: Any) -> None:
+    with pytest.raises(BadInput, match="can be exchanged"):
+        twin_of(organism, "to be éé so it is")  # the same letters, however they are dealt
+
+
 def test_a_sentence_without_words_has_no_twin(organism: Any) -> None:
     with pytest.raises(BadInput, match="no name, number or longer word"):
         twin_of(organism, "to be or so it is, as we do.")
