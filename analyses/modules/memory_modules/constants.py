@@ -31,7 +31,7 @@ WHOLE, OFF, GOLD, ANOTHER, SWAP = CHANGES = (
 """What is changed of a memory in which definitions stand."""
 
 OWN_SLOT, OTHER_SLOT, WRITE_SKIPPED = (
-    "its slot masked", "another slot masked", "its last update not written",
+    "its slot masked", "another key's slot masked", "its last update not written",
 )  # fmt: skip
 UPDATE_CHANGES = (WHOLE, OWN_SLOT, OTHER_SLOT, WRITE_SKIPPED, OFF)
 """What is changed of a memory that keeps up with updates."""

@@ -25,8 +25,8 @@ def add_updates(result: Result) -> None:
     says = (
         f"A key's value stands in one slot: with it masked {percent(own['now'])} of"
         f" {counted(int(own['n']), 'question')} are answered (95 %: {percent(own['low'])} to"
-        f" {percent(own['high'])}; {percent(rows[WHOLE]['now'])} as it is), with another slot"
-        f" masked {percent(other['now'])}. Where the last update is not written,"
+        f" {percent(own['high'])}; {percent(rows[WHOLE]['now'])} as it is), with another"
+        f" key's slot masked {percent(other['now'])}. Where the last update is not written,"
         f" {percent(skipped['old'])} give the value before it."
     )
     values = {

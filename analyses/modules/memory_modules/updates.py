@@ -165,20 +165,22 @@ def _update_changes(
     progress: Progress,
 ) -> pd.DataFrame:
     """One question of each of some streams after each change: share that gives the last value, and
-    the value before.
+    the value before. The other slot that is masked is one in which another key stands.
     """
     import pandas as pd
 
     most = _changed(slots).argmax(-1)
     chosen = [
-        (row, *events) for row in range(len(stream.ids)) if (events := _question(stream, row))
+        (row, *events, other)
+        for row in range(len(stream.ids))
+        if (events := _question(stream, row))
+        and (other := _other_slot(stream, most, row, *events[:2])) is not None
     ][:ASKED]
     counts = {what: [0, 0] for what in UPDATE_CHANGES}
-    for number, (row, ask, last, before) in enumerate(chosen):
+    for number, (row, ask, last, before, other) in enumerate(chosen):
         progress(number / len(chosen), f"Updates: stream {number + 1} of {len(chosen)}")
         ids = stream.ids[row : row + 1, : 2 * ask + 2]
         own = int(most[row, last])
-        other = next(int(s) for s in most[row, :ask].flip(0) if int(s) != own)
         for what in UPDATE_CHANGES:
             with _change(place, what, own, other, last):
                 said = int(_said(model, ids)[0, -1]) - update_stream.FIRST_VALUE
@@ -204,6 +206,18 @@ def _question(stream: Stream, row: int) -> tuple[int, int, int] | None:
         if stream.value[row, before] != stream.value[row, last]:
             return ask, last, before
     return None
+
+
+def _other_slot(stream: Stream, most: torch.Tensor, row: int, ask: int, last: int) -> int | None:
+    """The slot of the latest update of another key before a question, which is not the slot of the
+    question's own key; None where there is none.
+
+    Args:
+        most: the slot that each event changed most, (row, event); last: the key's last update.
+    """
+    others = ~stream.asks[row, :ask] & (stream.key[row, :ask] != stream.key[row, ask])
+    slots: list[int] = most[row, :ask][others].flip(0).tolist()
+    return next((slot for slot in slots if slot != most[row, last]), None)
 
 
 @contextmanager

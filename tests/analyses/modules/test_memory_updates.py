@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -108,6 +109,16 @@ def test_the_question_is_far_from_an_update_that_changed_the_value() -> None:
         later = [e for e in range(last + 1, ask) if not stream.asks[row, e]]
         assert len(later) >= 2
     assert found > 30
+
+
+def test_the_other_slot_is_that_of_another_keys_update() -> None:
+    # k0, k1, a question about k2 that changes slot 5 most, k2, a question about k0
+    keys, asks = torch.tensor([[0, 1, 2, 2, 0]]), torch.tensor([[False, False, True, False, True]])
+    stream = SimpleNamespace(key=keys, asks=asks)
+    most = torch.tensor([[3, 4, 5, 3, 9]])
+    assert updates._other_slot(stream, most, 0, 4, 0) == 4  # type: ignore[arg-type]
+    most = torch.tensor([[3, 3, 5, 3, 9]])  # all keys in one slot
+    assert updates._other_slot(stream, most, 0, 4, 0) is None  # type: ignore[arg-type]
 
 
 def test_the_shipped_adapter_conforms_on_it(organism: Any) -> None:
