@@ -23,7 +23,7 @@ from analyses.context.knowledge_conflict.answer_rates import CaseRunner, Rates
 from analyses.context.knowledge_conflict.cases import Case, make_cases
 from analyses.measures.closed_book import ClosedBook
 from analyses.measures.fact_prompts import ids_of, rendered
-from analyses.measures.statistics import paired_gain, rates_apart, wilson
+from analyses.measures.statistics import paired_gain, rates_apart, sign, wilson
 from workbench.errors import BadInput
 from workbench.facts import Prompt, render
 from workbench.facts.relation import joined
@@ -71,8 +71,8 @@ MIXES = (
     Mix(0, 1, ALONE, OLD),
     Mix(0, 1, ALONE, NEW),
 )
-"""One side alone, both alike in either order, and either side outnumbered but with the last"
-" word.
+"""One side alone, both alike in either order, and either side outnumbered but with the last
+word.
 """
 
 
@@ -87,7 +87,8 @@ def sentences(relation: Relation, subject: str, answer: str) -> list[str]:
 def evidence(relation: Relation, case: Case, mix: Mix) -> str:
     """What the context says of one fact."""
     for_memory = sentences(relation, case.fact.subject, case.fact.answer)
-    # The two sides take their wordings from opposite ends, so that no two sentences are alike.
+    # The plain statement comes first on both sides; further wordings are taken from opposite ends,
+    # so that as few as can be are used by both.
     for_counter = sentences(relation, case.fact.subject, case.counterfactual)
     for_counter = [for_counter[0], *for_counter[:0:-1]]
     memory = _some(for_memory, mix.memory)
@@ -175,8 +176,8 @@ def add_mixed_evidence(
 
 
 def ratio(outcomes: Sequence[str]) -> tuple[float, float, float, int]:
-    """(memorization ratio, low, high, answers that are one of the two); NaN where there are"
-    " none.
+    """(memorization ratio, low, high, answers that are one of the two); NaN where there are
+    none.
     """
     memory = sum(each == "memory" for each in outcomes)
     decided = memory + sum(each == "context" for each in outcomes)
@@ -212,43 +213,50 @@ def _by_popularity(rates: Rates, mix: Mix, cases: Sequence[Case]) -> list[dict[s
 def _say_lone(result: Result) -> None:
     table = result.tables["evidence"].set_index(["facts", "mix"])
     lone = table.loc[(KNOWN, MIXES[0].name)]
-    even, n = _even(table, KNOWN), int(lone["n"])
+    n, (even, decided) = int(lone["n"]), _even(table, KNOWN)
     words = (
-        f"Lone contradiction is followed in {percent(lone['context'])} of"
+        f"A contradiction alone is followed in {percent(lone['context'])} of"
         f" {counted(n, 'known fact')}; memory's answer stays in {percent(lone['memory'])}. With one"
-        f" sentence for each side memory wins {percent(even)} of the answers that are one of the"
-        " two, both orders together"
+        " sentence for each side "
+    ) + (
+        f"memory wins {percent(even)} of the answers that are one of the two, both orders together"
+        if decided
+        else "no answer is one of the two"
     )
     values = {"lone_context": float(lone["context"]), "even_ratio": even}
     if UNKNOWN in table.index.get_level_values(0):
-        null, of_null = _even(table, UNKNOWN), int(table.loc[UNKNOWN, "n"].iloc[0])
+        null, of_null = _even(table, UNKNOWN)
         values["even_ratio_unknown"] = null
-        # The two orders ask the same facts, so facts are counted and not answers.
-        low, high = rates_apart(even, n, null, of_null)
-        words += (
-            "; of facts that it does not know, where the true answer is no memory,"
-            f" {percent(null)} (apart by {percent(even - null, sign=True)}, 95 %:"
-            f" {percent(low, sign=True)} to {percent(high, sign=True)})"
-        )
+        words += "; of facts that it does not know, where the true answer is no memory, "
+        words += percent(null) if of_null else "no answer is one of the two"
+        if decided and of_null:
+            low, high = rates_apart(even, decided, null, of_null)
+            words += (
+                f" (apart by {percent(even - null, sign=True)}, 95 %: {percent(low, sign=True)} to"
+                f" {percent(high, sign=True)})"
+            )
+    values = {key: value for key, value in values.items() if value == value}
     result.add(Finding("evidence", values, f"{words}.", unit="share of facts, of answers"))
 
 
-def _even(table: pd.DataFrame, side: str) -> float:
-    """The memorization ratio with one sentence for each side, both orders together."""
-    both = table.loc[side].loc[[mix.name for mix in MIXES[2:4]], ["memory", "context"]]
-    total = float(both.to_numpy().sum())
-    return float(both["memory"].sum()) / total if total else float("nan")
+def _even(table: pd.DataFrame, side: str) -> tuple[float, float]:
+    """(memorization ratio with one sentence for each side, both orders together; how many it is
+    of). The two orders ask the same facts, so an answer in one of them counts half.
+    """
+    both = table.loc[side].loc[[mix.name for mix in MIXES[2:4]]]
+    total = float(both[["memory", "context"]].to_numpy().sum())
+    ratio_of_both = float(both["memory"].sum()) / total if total else float("nan")
+    return ratio_of_both, float(both["decided"].sum()) / 2
 
 
 def _say_order(result: Result, outcomes: dict[tuple[str, str], np.ndarray]) -> None:
     first, last = (outcomes[KNOWN, mix.name] == "memory" for mix in MIXES[2:4])
     gain, (low, high) = paired_gain(last.astype(int) - first.astype(int))
-    told = "wins" if low > 0 else "loses" if high < 0 else "does not tell"
     words = {
-        "wins": "Who speaks last is believed more",
-        "loses": "Who speaks first is believed more",
-        "does not tell": "The order does not tell",
-    }[told]
+        True: "Who speaks last is believed more",
+        False: "Who speaks first is believed more",
+        None: "Whether the order counts is not told apart",
+    }[sign(low, high)]
     result.add(
         Finding(
             "evidence_order", gain,
@@ -263,13 +271,11 @@ def _say_order(result: Result, outcomes: dict[tuple[str, str], np.ndarray]) -> N
 def _say_dates(result: Result, outcomes: dict[tuple[str, str], np.ndarray]) -> None:
     old, new = (outcomes[KNOWN, mix.name] == "context" for mix in MIXES if mix.year)
     gain, (low, high) = paired_gain(new.astype(int) - old.astype(int))
-    lead = (
-        f"A document of {NEW} is believed more against memory than one of {OLD}"
-        if low > 0
-        else f"A document of {OLD} is believed more against memory than one of {NEW}"
-        if high < 0
-        else "The date of a document does not tell"
-    )
+    lead = {
+        True: f"A document of {NEW} is believed more against memory than one of {OLD}",
+        False: f"A document of {OLD} is believed more against memory than one of {NEW}",
+        None: "Whether the date of a document counts is not told apart",
+    }[sign(low, high)]
     result.add(
         Finding(
             "evidence_dates", gain,

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import math
 
+import pandas as pd
 import pytest
 
 import workbench as wb
 from analyses.context import knowledge_conflict as conflict
 from analyses.context.knowledge_conflict import mixed_evidence as mixed
 from analyses.context.knowledge_conflict.cases import Case
-from analyses.measures.statistics import wilson
+from analyses.measures.statistics import rates_apart, wilson
 from tests.helpers import planted
 from workbench import facts
 from workbench.errors import BadInput
+from workbench.result import Result
 from workbench.views import bound
+from workbench.wording import percent
 
 TEMPLATE = "The capital of {subject} is"
 HALF_KNOWN = [1.6] * 8 + [0.0] * 8
@@ -82,7 +85,7 @@ def test_heads_that_are_known_decide(run) -> None:
     assert table.loc["1 : 1, memory first", "ratio"] == 1
     assert table.loc["1 : 1, contradiction first", "ratio"] == 1
     assert run.findings["evidence_order"].value == 0
-    assert "does not tell" in run.findings["evidence_order"].says
+    assert "is not told apart" in run.findings["evidence_order"].says
 
 
 def test_facts_that_are_not_known_are_the_null(run, half_known) -> None:
@@ -100,6 +103,34 @@ def test_the_ratio_is_of_the_two_answers() -> None:
     assert (value, decided) == (0.75, 4)
     assert (low, high) == wilson(3, 4)
     assert math.isnan(mixed.ratio(["other"])[0])
+
+
+@pytest.mark.parametrize(("known", "unknown"), [(6, 0), (0, 6), (5, 2), (0, 0)])
+def test_what_is_not_decided_is_not_counted(known: int, unknown: int) -> None:
+    """Of ten facts of either side, so many answers in each order are one of the two."""
+    rows = []
+    for side, decided in ((mixed.KNOWN, known), (mixed.UNKNOWN, unknown)):
+        for mix in mixed.MIXES[:4]:
+            memory = decided // 2
+            shares = {"memory": memory / 10, "context": (decided - memory) / 10}
+            rows.append({"facts": side, "mix": mix.name, **shares, "decided": decided, "n": 10})
+    result = Result(conflict.name)
+    result.tables["evidence"] = pd.DataFrame(rows)
+    mixed._say_lone(result)
+    found = result.findings["evidence"]
+    assert found.says.startswith("A contradiction alone is followed in")
+    assert "nan" not in found.says
+    assert ("even_ratio" in found.values, "even_ratio_unknown" in found.values) == (
+        known > 0,
+        unknown > 0,
+    )
+    assert found.says.count("no answer is one of the two") == (known == 0) + (unknown == 0)
+    if known and unknown:
+        one, other = (known // 2) / known, (unknown // 2) / unknown
+        low, high = rates_apart(one, known, other, unknown)
+        assert f"95 %: {percent(low, sign=True)} to {percent(high, sign=True)}" in found.says
+    else:
+        assert "apart by" not in found.says
 
 
 def test_a_format_without_the_statement_is_refused(given) -> None:
