@@ -11,7 +11,7 @@ Put into a language of one token per symbol  -> formal.py
 from __future__ import annotations
 
 from workbench.puzzles.perturb import MATHEMATICAL, VERBAL, Change, perturbed
-from workbench.puzzles.puzzle import PosedPuzzle, Puzzle, draw, same_up_to_names, solutions
+from workbench.puzzles.puzzle import PosedPuzzle, Puzzle, draw, solutions
 
 __all__ = [
     "MATHEMATICAL",
@@ -21,6 +21,5 @@ __all__ = [
     "Puzzle",
     "draw",
     "perturbed",
-    "same_up_to_names",
     "solutions",
 ]

@@ -44,12 +44,6 @@ def prompt(one: PosedPuzzle) -> str:
     )
 
 
-def answer(one: PosedPuzzle) -> str:
-    """The answer behind the prompt."""
-    said = "".join(before + right for before, right, _ in steps(one))
-    return said.strip() + "."
-
-
 def steps(one: PosedPuzzle) -> list[tuple[str, str, str]]:
     """The answer piece by piece: for each person what comes before the word that decides, that
     word, and the wrong one.

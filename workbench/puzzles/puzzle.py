@@ -97,11 +97,6 @@ def solutions(statements: tuple[Statement, ...]) -> list[tuple[bool, ...]]:
     ]
 
 
-def same_up_to_names(one: Puzzle, other: Puzzle) -> bool:
-    """Whether two puzzles differ in names and order alone."""
-    return one.key == other.key
-
-
 def draw(
     people: int, count: int, seed: int, used: Collection[tuple[Statement, ...]] = ()
 ) -> list[Puzzle]:
@@ -148,16 +143,6 @@ def draw(
                 "Ask for fewer puzzles, or for more people.",
             )
     return found
-
-
-def every(people: int) -> Iterator[Puzzle]:
-    """All puzzles of so many people with one solution, names and orders counted apart."""
-    for drawn in product(*(statements_of(speaker, people) for speaker in range(people))):
-        fits = (1 << (1 << people)) - 1
-        for _, more in drawn:
-            fits &= more
-        if fits.bit_count() == 1:
-            yield Puzzle(tuple(statement for statement, _ in drawn))
 
 
 def _renamings(statements: tuple[Statement, ...]) -> Iterator[tuple[Statement, ...]]:

@@ -81,7 +81,8 @@ def test_a_training_is_kept_whole_and_its_record_is_checked(
     with pytest.raises(BadInput, match="another training made"):
         train_into("puzzles-control", 0, folder, Progress())
     record = json.loads((folder / puzzle_record.FILE).read_text())
-    (folder / puzzle_record.FILE).write_text(json.dumps(record | {"name": "riddles"}))
-    with pytest.raises(BadInput, match="record of puzzles in small"):
-        puzzle_record.read(folder)
+    for damage in ({"name": "riddles"}, {"seed": "0"}, {"steps": 1.5}, {"seed": -1}):
+        (folder / puzzle_record.FILE).write_text(json.dumps(record | damage))
+        with pytest.raises(BadInput, match="record of puzzles in small"):
+            puzzle_record.read(folder)
     assert puzzle_record.read(tmp_path) is None

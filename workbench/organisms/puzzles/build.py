@@ -57,8 +57,12 @@ def main() -> None:
         target = home(name)
         if target is None:
             parser.error("the folder of the samples is missing: run this in a checkout")
+        # Beside it first, so that a stop on the way leaves what ships.
+        beside = target.with_name(f".{target.name}")
+        shutil.rmtree(beside, ignore_errors=True)
+        shutil.copytree(work, beside)
         shutil.rmtree(target, ignore_errors=True)
-        shutil.copytree(work, target)
+        beside.rename(target)
         print(f"{name}: solves {found.solved:.3f} of its puzzles, {found.fresh:.3f} of others")
 
 

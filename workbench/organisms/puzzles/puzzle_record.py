@@ -84,7 +84,11 @@ def read(folder: Path) -> PuzzleRecord | None:
         raw: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
         if raw.pop("format") != 1 or raw["name"] not in recipe.FAMILIES:
             raise ValueError
-        return PuzzleRecord(**raw)
+        found = PuzzleRecord(**raw)
+        # Puzzles are drawn from the seed, so a damaged one would be found only then.
+        if not all(type(number) is int and number >= 0 for number in (found.seed, found.steps)):
+            raise ValueError
+        return found
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise BadInput(
             f"The record of puzzles in {folder.name} cannot be read.",
