@@ -1,5 +1,5 @@
-"""What of each kind of text comes out word for word, and what of generated texts of its kind"
-" does.
+"""What of each kind of text comes out word for word, and what of generated texts of its kind
+does.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from hooks.model import InstrumentedModel
 
 PREFIX, SUFFIX = 24, 16
-"""Tokens that are given, and that have to come out; of a shorter text, three fifths and the"
-" rest.
+"""Tokens that are given, and that have to come out; of a shorter text, three fifths and the
+rest.
 """
 _WINDOWS = 3  # of one text
 _FEWEST = 5  # tokens of a text

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -82,10 +82,16 @@ def distances(
     )
 
 
-def in_capitals(model: InstrumentedModel, windows: Sequence[Window]) -> list[str]:
+def in_capitals(
+    model: InstrumentedModel,
+    windows: Sequence[Window],
+    report: Callable[[float, str], None] | None = None,
+) -> list[str]:
     """What greedy decoding says behind the prefix in capitals, as text."""
     found = []
-    for window in windows:
+    for done, window in enumerate(windows):
+        if report is not None:
+            report(done / len(windows), "What is said behind capitals")
         prefix = model.text.encode(model.text.decode(list(window.prefix)).upper())
         wanted = model.continuation_tokens(
             model.text.decode_continuation(list(window.suffix)).upper()

@@ -18,9 +18,10 @@ from analyses.measures.exposure_dose import logistic_intervals
 from analyses.measures.fact_prompts import ids_of
 from analyses.measures.sampler import Sampler
 from analyses.measures.scoring import score
-from analyses.measures.statistics import auc, mean_interval
+from analyses.measures.statistics import mean_interval
 from analyses.measures.windows import Window
-from workbench.facts import find_format, render
+from workbench.facts import Prompt, find_format, render
+from workbench.facts.template import fill
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -51,7 +52,8 @@ def read(
 ) -> dict[str, np.ndarray]:
     """Whether greedy decoding says the whole answer, by what is read before the question, (fact,).
 
-    The wrong text says another fact's answer of this subject.
+    The wrong text says another fact's answer of this subject. All three ask in the same words, so
+    that they differ by the text alone.
     """
     question = find_format("question")
     windows, names = [], (NONE, RIGHT, WRONG)
@@ -59,7 +61,7 @@ def read(
         others = [answer for answer in relation.answers if answer != fact.answer]
         wrong = str(rng.choice(others)) if others else fact.answer
         prompts = (
-            relation.closed_book_prompt(fact.subject),
+            without_text(relation, fact.subject),
             render(question, relation, fact.subject, fact.answer),
             render(question, relation, fact.subject, wrong),
         )
@@ -69,6 +71,13 @@ def read(
     scores = score(model, windows, Sampler(temperature=0), whole=False, progress=report)
     said = scores.match == np.array([len(window.suffix) for window in windows])
     return dict(zip(names, said.reshape(-1, len(names)).T, strict=True))
+
+
+def without_text(relation: Relation, subject: str) -> Prompt:
+    """The question as it stands behind a text, without one."""
+    template = find_format("question").template.replace("{statement}\n", "")
+    values = {part: relation.fill(part, subject, "") for part in ("question", "lead_in")}
+    return Prompt.of(fill(template, values, "the question without a text"))
 
 
 @dataclass(frozen=True)
@@ -138,15 +147,32 @@ def _spread(values: np.ndarray) -> tuple[float, float, float]:
     return mean, low, high
 
 
-def known_by_popularity(table: pd.DataFrame) -> tuple[float, float, float]:
+def known_by_popularity(
+    table: pd.DataFrame, seed: int = 0, draws: int = 1000
+) -> tuple[float, float, float]:
     """(AUC, low, high): how probably a fact that is known is about something more popular than one
     that isn't, of the same relation; .5 where popularity says nothing.
 
-    Each relation's popularity is counted by rank within it, so that relations do not mix.
+    Only facts of one relation are compared with each other, every pair counts once; the 95 %
+    interval is from drawing the facts of each relation again. NaN where no relation has both.
     """
-    ranks = table.groupby("relation")["popularity"].rank(pct=True).to_numpy()
-    known = table[NONE].to_numpy(bool)
-    return auc(ranks[known], ranks[~known])
+    rng = np.random.default_rng(seed)
+    more, pairs = np.zeros(draws + 1), np.zeros(draws + 1)
+    for _, part in table.groupby("relation", sort=False):
+        known, size = part[NONE].to_numpy(bool), part["popularity"].to_numpy(float)
+        n = len(part)
+        drawn = rng.multinomial(n, np.full(n, 1 / n), draws)
+        times = np.vstack([np.ones(n), drawn])  # the facts as they are, then drawn again
+        own, others = times[:, known], times[:, ~known]
+        apart = size[known][:, None] - size[~known]
+        wins = (apart > 0) + 0.5 * (apart == 0)
+        more += ((own @ wins) * others).sum(1)
+        pairs += own.sum(1) * others.sum(1)
+    if not pairs[0]:
+        return (float("nan"),) * 3
+    values = more[1:][pairs[1:] > 0] / pairs[1:][pairs[1:] > 0]
+    low, high = np.quantile(values, [0.025, 0.975])
+    return float(more[0] / pairs[0]), float(low), float(high)
 
 
 def slopes(table: pd.DataFrame, seed: int) -> pd.DataFrame:

@@ -117,17 +117,34 @@ def questions(
 
 def _prompt(relation: Relation, premise: str, unrelated: str, subject: str, answer: str) -> str:
     hypothesis = relation.fill("statement", subject, answer).text
-    said = {
-        # Another wording than the hypothesis: the same sentence twice would be no inference.
-        SUPPORT: joined(relation.closed_book_prompt(subject).text, answer) + ".",
-        RANDOM: unrelated.format(subject=subject, answer=answer),
-        BARE: "",
-    }[premise]
+    if premise == SUPPORT:
+        said = supporting(relation, subject, answer)
+    else:
+        said = unrelated.format(subject=subject, answer=answer) if premise == RANDOM else ""
     if not said:
         return f"{hypothesis}\nQuestion: Is this true, yes or no?\nAnswer:"
     return (
         f"{said}\nQuestion: Does it follow from this sentence that {hypothesis.rstrip('.')}, yes or"
         " no?\nAnswer:"
+    )
+
+
+def supporting(relation: Relation, subject: str, answer: str) -> str:
+    """A premise that says the hypothesis in other words: the same sentence twice would ask for
+    copying and be no inference.
+
+    Raises:
+        BadInput: the relation has no other wording.
+    """
+    hypothesis = relation.fill("statement", subject, answer).text
+    for prompt in (relation.closed_book_prompt(subject), *relation.paraphrased(subject)):
+        premise = joined(prompt.text, answer) + "."
+        if premise != hypothesis:
+            return premise
+    raise BadInput(
+        f"Relation {relation.name!r} says everything in the same words: {hypothesis!r}.",
+        "a relation with a paraphrase",
+        "Name another relation.",
     )
 
 

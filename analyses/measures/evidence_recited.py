@@ -27,8 +27,9 @@ if TYPE_CHECKING:
     from jaxtyping import Bool, Float
 
     from hooks.model import InstrumentedModel
+    from workbench.progress import Progress
 
-PERMUTATIONS = 40
+PERMUTATIONS = 200
 TIMES = "times"
 FEATURES = {
     TIMES: "how often it was read",
@@ -151,12 +152,13 @@ def compare(values: dict[str, np.ndarray], recited: np.ndarray, kinds: np.ndarra
 
 
 def states(
-    model: InstrumentedModel, windows: Sequence[Window]
+    model: InstrumentedModel, windows: Sequence[Window], progress: Progress | None = None
 ) -> Float[np.ndarray, "layer window d_model"]:
     """Residual stream behind each layer at the last given token: what the model knows when it
     begins to say the suffix.
     """
-    trace = capture(model, [list(w.prompt) for w in windows], sites="resid_post", positions=[-1])
+    prompts = [list(w.prompt) for w in windows]
+    trace = capture(model, prompts, sites="resid_post", positions=[-1], progress=progress)
     found: np.ndarray = (
         trace["resid_post"].isel(pos=0).transpose("layer", "prompt", "d_model").values
     )
@@ -164,29 +166,45 @@ def states(
 
 
 def states_apart(
-    values: np.ndarray, recited: np.ndarray, kinds: np.ndarray, documents: np.ndarray, seed: int
+    values: np.ndarray,
+    recited: np.ndarray,
+    kinds: np.ndarray,
+    documents: np.ndarray,
+    seed: int,
+    report: Report | None = None,
 ) -> pd.DataFrame:
     """How well hidden states tell recited texts from others of their kind, layer by layer.
 
     Each state is projected on the difference of the two groups' means, taken from the half of the
-    documents that it is not in. Columns layer, auc, low, high, null_high (95 % of labels dealt anew
-    within each kind).
+    documents that it is not in. Columns layer, auc, low, high, null and null_high (mean, and what
+    95 % lie below, with labels dealt anew within each kind), and null_max, the same in every row:
+    what the best layer of 95 % of these draws lies below.
     """
     import pandas as pd
 
     rng = np.random.default_rng(seed)
     names = rng.permutation(np.unique(documents))
     first = np.isin(documents, names[: len(names) // 2])
-    shuffled = [_dealt(recited, kinds, rng) for _ in range(PERMUTATIONS)]
-    rows = []
+    shuffled = [_dealt(recited, kinds, documents, rng) for _ in range(PERMUTATIONS)]
+    rows, nulls = [], np.full((len(values), PERMUTATIONS), np.nan)
     for layer, state in enumerate(values):
         centred = within_kind(state, kinds)
         value, low, high = auc(*_projected(centred, recited, first))
-        null = [auc(*_projected(centred, labels, first))[0] for labels in shuffled]
-        rows.append({"layer": layer, "auc": value, "low": low, "high": high,
-                     "null": float(np.nanmean(null)),
-                     "null_high": float(np.nanquantile(null, 0.95))})  # fmt: skip
-    return pd.DataFrame(rows)
+        for draw, labels in enumerate(shuffled):
+            if report is not None and not draw % 20:
+                done = (layer + draw / PERMUTATIONS) / len(values)
+                report(done, f"Labels dealt anew, layer {layer + 1} of {len(values)}")
+            nulls[layer, draw] = auc(*_projected(centred, labels, first))[0]
+        rows.append({"layer": layer, "auc": value, "low": low, "high": high})
+    # A draw that leaves one half of the documents without either group has no AUC at any layer.
+    nulls = nulls[:, np.isfinite(nulls).all(0)]
+    if not nulls.size:
+        nulls = np.full((len(values), 1), np.nan)
+    return pd.DataFrame(rows).assign(
+        null=nulls.mean(1),
+        null_high=np.quantile(nulls, 0.95, axis=1),
+        null_max=float(np.quantile(nulls.max(0), 0.95)),
+    )
 
 
 def _projected(
@@ -202,10 +220,21 @@ def _projected(
     return margins[known & labels], margins[known & ~labels]
 
 
-def _dealt(recited: np.ndarray, kinds: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """The labels dealt anew within each kind."""
+def _dealt(
+    recited: np.ndarray, kinds: np.ndarray, documents: np.ndarray, rng: np.random.Generator
+) -> np.ndarray:
+    """The labels dealt anew within each kind, those of one document together: windows of one
+    document are alike, and labels that part them would be too easy a null. Where a kind has a
+    single document, its labels are moved on along it.
+    """
     dealt = recited.copy()
     for kind in np.unique(kinds):
         at = np.flatnonzero(kinds == kind)
-        dealt[at] = recited[rng.permutation(at)]
+        at = at[np.argsort(documents[at], kind="stable")]
+        of = documents[at]
+        blocks = [at[of == document] for document in rng.permutation(np.unique(of))]
+        order = np.concatenate(blocks)
+        if len(blocks) == 1:
+            order = np.roll(order, int(rng.integers(len(order))))
+        dealt[at] = recited[order]
     return dealt

@@ -99,7 +99,7 @@ def guess(
 def _version(table: DataTable, version: str, target: int, seed: int) -> DataTable:
     if version == PERTURBED:
         return perturbed(table, seed, keep=target)
-    return statistical(table) if version == STATISTICAL else table
+    return statistical(table, target) if version == STATISTICAL else table
 
 
 def example(table: DataTable, row: int, version: str, target: int) -> tuple[str, str]:

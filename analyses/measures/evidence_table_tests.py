@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from analyses.measures.evidence_tables import is_number, surprise
+from analyses.measures.evidence_tables import check_shots, is_number, surprise
 from analyses.measures.sampler import Sampler
 from analyses.measures.scoring import is_greedy, score
 from analyses.measures.windows import Window
@@ -57,13 +57,8 @@ class CellHits:
 
 def draw_rows(table: DataTable, count: int, shots: int, seed: int) -> list[int]:
     """Rows that have `shots` rows before them, drawn by lot, in order."""
+    check_shots(table, shots)
     reachable = range(shots, len(table.rows))
-    if not reachable:
-        raise BadInput(
-            f"{table.name} has {len(table.rows)} rows, too few to show {shots} and ask one.",
-            f"at least {shots + 1} rows",
-            "Show fewer rows.",
-        )
     return sorted(random.Random(f"{seed} asked").sample(reachable, min(count, len(reachable))))
 
 

@@ -64,6 +64,31 @@ class DataTable:
     def column(self, number: int) -> list[str]:
         return [row[number] for row in self.rows]
 
+    def number_of(self, name: str) -> int:
+        """Of the column with this name; of the last where it is empty.
+
+        Raises:
+            BadInput: there is no such column.
+        """
+        if not name.strip():
+            return len(self.header) - 1
+        stripped = [each.strip() for each in self.header]
+        if name.strip() not in stripped:
+            raise BadInput(f"{self.name} has no column {name.strip()!r}.",
+                           f"one of {', '.join(stripped)}",
+                           "Name a column as it stands in the header.")  # fmt: skip
+        return stripped.index(name.strip())
+
+
+def check_shots(table: DataTable, shots: int) -> None:
+    """Raises BadInput where a table is too short to show so many rows and ask another."""
+    if len(table.rows) <= shots:
+        raise BadInput(
+            f"{table.name} has {len(table.rows)} rows, too few to show {shots} and ask one.",
+            f"at least {shots + 1} rows",
+            "Show fewer rows.",
+        )
+
 
 def from_file(path: Path) -> DataTable:
     """The table in a file, or at an address: its first 2,000 rows.
@@ -152,13 +177,20 @@ def redealt(table: DataTable, seed: int) -> DataTable:
     return replace(table, rows=tuple(rng.sample(table.rows, len(table.rows))))
 
 
-def statistical(table: DataTable) -> DataTable:
+def statistical(table: DataTable, keep: int = -1) -> DataTable:
     """Columns without names, numbers standardized to two decimals, words as numbered groups: only
     what can be learned from the table itself is left (Bordt et al.).
+
+    Args:
+        keep: a column whose numbers stay as they are, e.g. one that is to be said: 1.34 is harder
+            to say than 3, whatever was remembered.
     """
     columns = []
-    for cells in (table.column(k) for k in range(len(table.header))):
+    for k, cells in enumerate(map(table.column, range(len(table.header)))):
         if all(map(is_number, cells)):
+            if k == keep:
+                columns.append(cells)
+                continue
             values = [float(cell) for cell in cells]
             mean = sum(values) / len(values)
             spread = (sum((x - mean) ** 2 for x in values) / len(values)) ** 0.5 or 1.0

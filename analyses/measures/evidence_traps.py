@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import random
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -45,6 +45,7 @@ _TRIES = 4  # rounds of sampling until a cell must be full
 _ALIKE = 0.5  # Jaccard overlap of tokens above which a sequence is a near duplicate of another
 _HOST = 48  # tokens of prose around a trap
 _BATCH = 8  # rows of an update
+_TOGETHER = 64  # sequences that are sampled at once
 _FOLDS = 5
 
 Ids = tuple[int, ...]
@@ -83,9 +84,12 @@ def draw_traps(
     lot = random.Random(f"{seed} traps")
     need = 2 * each * (len(REPEATS) + 1)
     for number, length in enumerate(LENGTHS):
-        report(number / len(LENGTHS), f"Sampling traps of {length} tokens")
-        found = _sampled(model, length, need, seed)
-        logprob = mean_logprobs(model, found)
+
+        def part(fraction: float, says: str, number: int = number) -> None:
+            report((number + fraction) / len(LENGTHS), says)
+
+        found = _sampled(model, length, need, seed, part)
+        logprob = mean_logprobs(model, found, part)
         order = np.argsort(-logprob, kind="stable")  # the likeliest first
         for level, part in zip((LOW, HIGH), np.array_split(order, 2), strict=True):
             dealt = list(part)
@@ -98,27 +102,37 @@ def draw_traps(
     return traps
 
 
-def _sampled(model: InstrumentedModel, length: int, need: int, seed: int) -> list[Ids]:
+def _sampled(
+    model: InstrumentedModel,
+    length: int,
+    need: int,
+    seed: int,
+    report: Callable[[float, str], None],
+) -> list[Ids]:
     """Different sequences of exactly so many tokens whose text is read as these tokens again."""
     first = np.array(printable(model))
     rng = np.random.default_rng([seed, length])
     beginning = list(model.text.beginning)
-    found: list[Ids] = []
+    found: dict[Ids, set[int]] = {}
     devices = [model.device] if model.device.type == "cuda" else []
     with torch.random.fork_rng(devices=devices):
         torch.manual_seed(seed)
         for _ in range(_TRIES):
             for temperature in _TEMPERATURES:
                 starts = rng.choice(first, -(-need // len(_TEMPERATURES)))
-                ids = torch.tensor([[*beginning, int(i)] for i in starts], device=model.device)
-                new = continued(model, ids, length - 1, temperature=temperature, ends=())
-                for start, row in zip(starts, new.tolist(), strict=True):
-                    trap = (int(start), *row)
-                    if reads_back(model, trap) and not any(_overlap(trap, t) for t in found):
-                        found.append(trap)
+                for at in range(0, len(starts), _TOGETHER):
+                    some = starts[at : at + _TOGETHER]
+                    done = min(1.0, len(found) / need)
+                    report(0.8 * done, f"Sampling traps of {length} tokens, {done:.0%}")
+                    ids = torch.tensor([[*beginning, int(i)] for i in some], device=model.device)
+                    new = continued(model, ids, length - 1, temperature=temperature, ends=())
+                    for start, row in zip(some, new.tolist(), strict=True):
+                        trap = (int(start), *row)
+                        if reads_back(model, trap) and not _is_alike(set(trap), found.values()):
+                            found[trap] = set(trap)
             if len(found) >= need:
                 lot = random.Random(f"{seed} {length}")
-                return lot.sample(found, need)
+                return lot.sample(list(found), need)
     raise BadInput(
         f"{model.card.name} says only {len(found)} different sequences of {length} tokens that are"
         " read as these tokens again.",
@@ -127,16 +141,20 @@ def _sampled(model: InstrumentedModel, length: int, need: int, seed: int) -> lis
     )
 
 
-def _overlap(one: Ids, other: Ids) -> bool:
-    a, b = set(one), set(other)
-    return len(a & b) > _ALIKE * len(a | b)
+def _is_alike(one: set[int], others: Iterable[set[int]]) -> bool:
+    """Whether it is a near duplicate of any other."""
+    return any(len(one & other) > _ALIKE * len(one | other) for other in others)
 
 
-def mean_logprobs(model: InstrumentedModel, sequences: Sequence[Ids]) -> np.ndarray:
+def mean_logprobs(
+    model: InstrumentedModel,
+    sequences: Sequence[Ids],
+    report: Callable[[float, str], None] = lambda fraction, says: None,
+) -> np.ndarray:
     """Mean ln p of the tokens of each, all but the first, (sequence,)."""
     beginning = tuple(model.text.beginning)
     windows = [Window(n, 0, beginning, ids[:1], ids[1:]) for n, ids in enumerate(sequences)]
-    scores = score(model, windows, Sampler(temperature=1))
+    scores = score(model, windows, Sampler(temperature=1), progress=report)
     lengths = np.array([len(ids) - 1 for ids in sequences])
     found: np.ndarray = np.nansum(scores.logprob, 1, dtype=np.float64) / lengths
     return found
@@ -169,8 +187,9 @@ def planted_logprobs(
     steps = [rows[start : start + _BATCH] for start in range(0, len(rows), _BATCH)]
     with put_back(list(model.module.parameters())):
         stage = Stage("Reading prose with traps", steps, rate)
-        run_stages(model.module, [stage], seed=seed, progress=progress)
-        return mean_logprobs(model, [trap.ids for trap in traps])
+        run_stages(model.module, [stage], seed=seed, progress=progress.subprogress(0, 0.9))
+        ids = [trap.ids for trap in traps]
+        return mean_logprobs(model, ids, progress.subprogress(0.9, 1))
 
 
 def blind_auc(traps: Sequence[Trap], seed: int) -> tuple[float, float, float]:
@@ -184,7 +203,7 @@ def blind_auc(traps: Sequence[Trap], seed: int) -> tuple[float, float, float]:
     margins = np.zeros(len(traps))
     for fold in range(_FOLDS):
         test = order[fold::_FOLDS]
-        train = [n for n in order if n not in set(test)]
+        train = [n for at, n in enumerate(order) if at % _FOLDS != fold]
         counts = {
             member: Counter(t for n in train if (traps[n].repeats > 0) == member
                             for t in set(traps[n].ids))

@@ -18,6 +18,7 @@ from analyses.measures.understood_items import (
     PARAPHRASE,
     ItemVersion,
     VariedItem,
+    mixed,
 )
 from workbench import facts
 from workbench.facts import Fact, Relation
@@ -63,7 +64,7 @@ def _fact(
     other = apart[int(lot.integers(len(apart)))]
     wrong = [a for a in dict.fromkeys(each.answer for each in apart) if a != other.answer]
     drawn = [wrong[int(i)] for i in lot.permutation(len(wrong))[: MOST_OPTIONS - 2]]
-    options = _mixed([fact.answer, other.answer, *drawn], lot)
+    options = mixed([fact.answer, other.answer, *drawn], lot)
     stranger = _made_up_name(lot)
 
     def version(kind: str, subject: str, answer: str, wording: int = -1) -> ItemVersion:
@@ -91,8 +92,8 @@ def _comparisons(count: int, lot: np.random.Generator) -> list[VariedItem]:
     found = []
     for pair in pairs:
         more, fewer = large[int(pair) // len(small)], small[int(pair) % len(small)]
-        options = _mixed([more.subject, fewer.subject], lot)
-        made_up = _mixed([_made_up_name(lot), _made_up_name(lot, later=True)], lot)
+        options = mixed([more.subject, fewer.subject], lot)
+        made_up = mixed([_made_up_name(lot), _made_up_name(lot, later=True)], lot)
 
         def asks(words: str, right: str, kind: str, two: tuple[str, ...] = options) -> ItemVersion:
             return ItemVersion(kind, f"{words}, {two[0]} or {two[1]}?", two, two.index(right))
@@ -120,10 +121,10 @@ def _sums(count: int, lot: np.random.Generator) -> list[VariedItem]:
         total = a + b
         wrong = [n for n in range(max(1, total - 12), total + 13) if n not in (total, total + by)]
         drawn = [wrong[int(i)] for i in lot.permutation(len(wrong))[: MOST_OPTIONS - 2]]
-        options = _mixed([str(n) for n in (total, total + by, *drawn)], lot)
+        options = mixed([str(n) for n in (total, total + by, *drawn)], lot)
         c, d = (int(n) for n in lot.integers(3, 50, 2))
         off = [c + d + n for n in (-10, -1, 2)]
-        fresh = _mixed([str(c + d), *(str(n) for n in off)], lot)
+        fresh = mixed([str(c + d), *(str(n) for n in off)], lot)
         found.append(VariedItem(f"sums: {a} + {b}", "sums", (
             ItemVersion(ORIGINAL, f"{a} + {b} =", options, options.index(str(total))),
             ItemVersion(PARAPHRASE, f"{a} plus {b} equals", options, options.index(str(total))),
@@ -131,10 +132,6 @@ def _sums(count: int, lot: np.random.Generator) -> list[VariedItem]:
             ItemVersion(FRESH, f"{c} + {d} =", fresh, fresh.index(str(c + d))),
         )))  # fmt: skip
     return found
-
-
-def _mixed(options: Sequence[str], lot: np.random.Generator) -> tuple[str, ...]:
-    return tuple(options[int(i)] for i in lot.permutation(len(options)))
 
 
 def _made_up_name(lot: np.random.Generator, *, later: bool = False) -> str:

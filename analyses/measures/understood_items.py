@@ -16,14 +16,18 @@ import json
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from workbench import text_files
 from workbench.errors import BadInput
 from workbench.unicode import check_unicode
+
+if TYPE_CHECKING:
+    from workbench.text_files import TextFile
 
 ORIGINAL, PARAPHRASE, CHANGED, FRESH, MADE_UP = VERSIONS = (
     "as it stands", "other words", "changed", "fresh", "made up",
@@ -91,18 +95,21 @@ class _Line:
     versions: tuple[Asked, ...]
 
 
-def from_file(path: Path, seed: int = 0) -> list[VariedItem]:
+def from_file(path: Path, seed: int = 0, most: int | None = None) -> list[VariedItem]:
     """The items of a JSON Lines file.
 
-    Where a line names no options, wrong ones are drawn from the answers of other items of its
-    family. The right option stands where the lot puts it.
+    Where a line names no options, wrong ones are what its other versions ask for, and then answers
+    of other items of its family by lot. The right option stands where the lot puts it.
+
+    Args:
+        most: items that are made, from the top; every line is checked all the same.
 
     Raises:
         BadInput: a line that is no item, without a question or answer, with options that repeat or
             lack the answer, with an answer that its question gives away, a variant that is the
             item again, or a generator that repeats itself; or too few items.
     """
-    lines = list(_lines(path))
+    lines = _checked(path)
     if len(lines) < FEWEST:
         raise BadInput(
             f"{path.name} holds {len(lines)} item{'s' * (len(lines) != 1)}.",
@@ -110,15 +117,15 @@ def from_file(path: Path, seed: int = 0) -> list[VariedItem]:
             "Add items.",
         )
     lot = np.random.default_rng([seed, 11])
-    answers: dict[str, list[str]] = {}
+    answers: dict[str, dict[str, None]] = {}
     for line in lines:
-        own = answers.setdefault(line.family, [])
-        own += [answer for _, _, answer, _ in line.versions if answer not in own]
+        answers.setdefault(line.family, {}).update((each[2], None) for each in line.versions)
+    families = {family: tuple(own) for family, own in answers.items()}
     return [
         VariedItem(line.name, line.family, tuple(
-            _version(line, each, answers[line.family], lot) for each in line.versions
+            _version(line, each, families[line.family], lot) for each in line.versions
         ))
-        for line in lines
+        for line in lines[:most]
     ]  # fmt: skip
 
 
@@ -131,11 +138,13 @@ def _version(
     kind, question, answer, options = given
     if not options:
         # What its other versions ask for stands among the options, so that the old answer can be
-        # given to a changed question.
-        own = [each for _, _, each, _ in line.versions if each != answer]
-        others = [each for each in answers if each != answer and each not in own]
-        others = [others[int(i)] for i in lot.permutation(len(others))]
-        wrong = list(dict.fromkeys([*own, *others]))[: MOST_OPTIONS - 1]
+        # given to a changed question. Enough are drawn that some are left beside these.
+        some = lot.choice(len(answers), min(len(answers), 4 * MOST_OPTIONS), replace=False)
+        own = (each for _, _, each, _ in line.versions)
+        apart = (each for each in chain(own, (answers[int(i)] for i in some)) if each != answer)
+        wrong: dict[str, None] = {}
+        while len(wrong) < MOST_OPTIONS - 1 and (one := next(apart, None)) is not None:
+            wrong[one] = None
         if not wrong:
             raise BadInput(
                 f"{line.where} has no options, and no other item of its family has another answer.",
@@ -143,17 +152,41 @@ def _version(
                 'Add "options" to it.',
             )
         options = (answer, *wrong)
-    order = [int(i) for i in lot.permutation(len(options))]
-    mixed = tuple(options[i] for i in order)
-    return ItemVersion(kind, question, mixed, mixed.index(answer))
+    dealt = mixed(options, lot)
+    return ItemVersion(kind, question, dealt, dealt.index(answer))
 
 
-def _lines(path: Path) -> Iterator[_Line]:
+def mixed(options: Sequence[str], lot: np.random.Generator) -> tuple[str, ...]:
+    """Options in an order by lot."""
+    return tuple(options[int(i)] for i in lot.permutation(len(options)))
+
+
+def _checked(path: Path) -> tuple[_Line, ...]:
+    """The lines of a file. One on this machine is read again only when it has changed: a form and
+    its estimate ask at every letter that is typed.
+    """
     file = text_files.one_file(path, "file of items", f"JSON lines such as {_FORM}")
     if file.size > _BYTES:
         raise BadInput(
             f"{file.base} is larger than {_BYTES >> 20} MB.", "some thousand items", "Keep fewer."
         )
+    if file.local is None:
+        return tuple(_lines(file))
+    about = file.local.stat()
+    key = (str(file.local.absolute()), about.st_size, about.st_mtime_ns)
+    found = _read.get(key)
+    if found is None:
+        found = tuple(_lines(file))
+        _read.clear()
+        _read[key] = found
+    return found
+
+
+_read: dict[tuple[str, int, int], tuple[_Line, ...]] = {}
+"""(path, bytes, when it was changed) -> lines of the last file."""
+
+
+def _lines(file: TextFile) -> Iterator[_Line]:
     before: dict[str, str] = {}
     with file.open() as raw:
         for number, each in enumerate(raw, 1):

@@ -22,7 +22,9 @@ def add(result: Result, name: str) -> None:
     variants = result.findings.get("item_variants")
     if value != value and variants is not None:
         value = variants.values.get("paraphrased", variants.values.get("changed", value))
-    result.add(Finding("answer", value, " ".join(words), unit="share that was only seen"))
+    # A model of which nobody knows what it read has no such number of puzzles.
+    found: float | dict[str, float] = value if value == value else {}
+    result.add(Finding("answer", found, " ".join(words), unit="difference of shares"))
 
 
 def _puzzles(result: Result, name: str) -> list[str]:
@@ -34,12 +36,12 @@ def _puzzles(result: Result, name: str) -> list[str]:
     if "trained" not in values:
         base = max(values["chance"], values["majority"])
         low, high = spread["fresh"]
-        if sign(low, high, at=base):
-            return [f"{name} solves {percent(values['fresh'])} of new puzzles, above chance."]
-        return [
-            f"{name} cannot solve new puzzles: {percent(values['fresh'])}, where guessing gives"
-            f" {percent(values['chance'])}."
-        ]
+        verdict = {
+            True: "above chance",
+            False: "below chance",
+            None: f"not told apart from guessing ({percent(values['chance'])})",
+        }[sign(low, high, at=base)]
+        return [f"{name} solves {percent(values['fresh'])} of new puzzles, {verdict}."]
     seen, half = sign(*spread["apart"]), values["trained"] / 2
     verdict = (
         "most of those it has memorized, not solved" if seen and values["fresh"] < half
@@ -65,16 +67,17 @@ def _items(result: Result) -> list[str]:
     called = "in other words" if key == "paraphrased" else "when another answer is right"
     fell = sign(*spread[key]) if key in spread else None
     low, high = spread_of["original"]
-    if not sign(low, high, at=values["chance"]):
+    if not (above := sign(low, high, at=values["chance"])):
+        verdict = "not told apart from guessing" if above is None else "fewer than by guessing"
         return [
-            f"It answers items no better than by chance: {percent(values['original'])}, guessing"
-            f" {percent(values['chance'])}. So nothing can be said of what it has seen."
+            f"It answers {percent(values['original'])} of items, {verdict}"
+            f" ({percent(values['chance'])}). So nothing can be said of what it has seen."
         ]
     verdict = (
         "what it answers hangs on the wording" if fell and key == "paraphrased"
-        else "the old answer stays with it" if fell
+        else "fewer are right when the answer changes" if fell
         else "nothing shows that it knows the wording alone" if key == "paraphrased"
-        else "nothing shows that it knows the old answer alone"
+        else "nothing shows that fewer are right when the answer changes"
     )  # fmt: skip
     return [
         f"Of the items it answers {percent(values['original'])} as they stand and"

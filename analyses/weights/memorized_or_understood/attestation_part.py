@@ -12,7 +12,7 @@ from analyses.measures import evidence_premises as premises
 from analyses.measures.closed_book import EXTRA_TOKENS, closed_book
 from analyses.measures.statistics import mean_interval, wilson
 from analyses.measures.untrained_twin import untrained
-from workbench import facts
+from analyses.weights.memorized_or_understood.evidence_params import relations_of
 from workbench.cost import Cost
 from workbench.result import Finding
 from workbench.wording import counted, percent
@@ -43,12 +43,12 @@ def run(model: InstrumentedModel, params: Params, progress: Progress, result: Re
     """Adds the tables `attestation` and `attestation_rates`, where enough facts are known and
     enough are not.
     """
-    asked, known, unknown = _questions(model, params, progress.subprogress(0, 0.1))
-    if min(known, unknown) < premises.FEWEST:
-        few = "knows" if known < unknown else "does not know"
+    asked, n, (known, unknown) = _questions(model, params, progress.subprogress(0, 0.1))
+    if n < premises.FEWEST:
         says = (
-            f"Nothing can be said of attestation: of the facts asked, {model.card.name} {few} only"
-            f" {min(known, unknown)}; {premises.FEWEST} are needed."
+            f"Nothing can be said of attestation: of the facts asked, {model.card.name} knows"
+            f" {known} and does not know {unknown}; as many of both from one relation, that is only"
+            f" {n}, and {premises.FEWEST} are needed."
         )
         result.add(Finding("attestation", {"known": known, "unknown": unknown}, says, unit="facts"))
         return
@@ -62,18 +62,21 @@ def run(model: InstrumentedModel, params: Params, progress: Progress, result: Re
     own = premises.attestation(table)
     null = premises.attestation(rows.assign(odds=of_twin))
     result.tables["attestation_tests"] = _tests(own, null, model.card.name)
-    _say(result, model, own, null, (known, unknown))
+    _say(result, model, own, null, n)
 
 
 def _questions(
     model: InstrumentedModel, params: Params, progress: Progress
-) -> tuple[list[premises.PremiseQuestion], int, int]:
-    """(what is asked, known facts, unknown facts): as many of both from each relation."""
-    names = params.premise_relations.split(",")
-    relations = [facts.relation(name.strip()) for name in names if name.strip()]
+) -> tuple[list[premises.PremiseQuestion], int, tuple[int, int]]:
+    """(what is asked, facts of either side, facts found known and unknown).
+
+    Each relation gives as many known facts as unknown ones: with more of the one side, what the
+    model says of a relation would be taken for what it says of what it knows.
+    """
+    relations = relations_of(params.premise_relations)
     share = -(-params.premise_facts // len(relations))
     asked: list[premises.PremiseQuestion] = []
-    known = unknown = 0
+    n = known = unknown = 0
     for number, relation in enumerate(relations):
         drawn = list(relation.facts)
         random.Random(params.seed).shuffle(drawn)
@@ -81,10 +84,11 @@ def _questions(
         part = progress.subprogress(number / len(relations), (number + 1) / len(relations))
         closed = closed_book(model, some, part)
         wrong = [f for f, right in zip(some.facts, closed.known, strict=True) if not right]
-        yes, no = closed.facts[:share], wrong[:share]
-        asked += premises.questions(relation, yes, no, params.seed, known + unknown)
-        known, unknown = known + len(yes), unknown + len(no)
-    return asked, known, unknown
+        known, unknown = known + len(closed.facts), unknown + len(wrong)
+        even = min(share, len(closed.facts), len(wrong))
+        asked += premises.questions(relation, closed.facts[:even], wrong[:even], params.seed, 2 * n)
+        n += even
+    return asked, n, (known, unknown)
 
 
 def _rates(table: pd.DataFrame, name: str) -> pd.DataFrame:
@@ -118,7 +122,7 @@ def _say(
     model: InstrumentedModel,
     own: premises.Attestation,
     null: premises.Attestation,
-    of: tuple[int, int],
+    n: int,
 ) -> None:
     auc, low, high = own.auc
     lead = (
@@ -126,19 +130,18 @@ def _say(
         if low > 0.5
         else "What it knows gets less of a yes, so memory does not speak for the premise"
         if high < 0.5
-        else "Answers do not go by what is known"
+        else "Whether answers go by what is known is not told apart"
     )
     says = (
         f"{lead}: behind a premise that has nothing to do with it, a fact that the model knows gets"
         f" more of a yes than one that it doesn't with probability {auc:.2f} (95 %: {low:.2f} to"
         f" {high:.2f}; .5 is by the premise alone; untrained twin: {null.auc[0]:.2f},"
-        f" {null.auc[1]:.2f} to {null.auc[2]:.2f}). Of {counted(of[0], 'known fact')} and"
-        f" {of[1]} others, the yes above the middle is {own.ratio[0]:.2f} times as frequent (95 %:"
+        f" {null.auc[1]:.2f} to {null.auc[2]:.2f}). Of {counted(n, 'known fact')} and"
+        f" {n} others, the yes above the middle is {own.ratio[0]:.2f} times as frequent (95 %:"
         f" {own.ratio[1]:.2f} to {own.ratio[2]:.2f})."
     )
     values = {
-        "auc": auc, "ratio": own.ratio[0], "plain_ratio": own.plain[0], "known": of[0],
-        "unknown": of[1],
+        "auc": auc, "ratio": own.ratio[0], "plain_ratio": own.plain[0], "known": n, "unknown": n,
     }  # fmt: skip
     result.add(
         Finding("attestation", values, says, unit="probability, ratio",

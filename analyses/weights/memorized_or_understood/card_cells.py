@@ -25,7 +25,10 @@ def card(run: Result) -> list[CardCell]:
                         beside="fresh puzzles")]  # fmt: skip
     if variants is not None and "paraphrased" in variants.values:
         by = variants.values["paraphrased"]
-        says = f"In other words {100 * by:.0f} points fewer items are answered".replace("-", "−")
+        says = (
+            f"In other words {abs(100 * by):.0f} points {'more' if by < 0 else 'fewer'} items are"
+            " answered"
+        )
         return [cell_of("solved", variants, "paraphrased", "share of items", says, null=0.0,
                         beside="wording does not matter")]  # fmt: skip
     return []

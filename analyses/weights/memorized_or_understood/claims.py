@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from analyses.claims import (
     NOT_MEASURED,
     OPEN,
@@ -15,7 +13,7 @@ from analyses.claims import (
     verdict_of,
 )
 from analyses.measures import understood_items as asking
-from analyses.measures.statistics import sign
+from analyses.measures.statistics import mean_interval, sign
 from analyses.weights.memorized_or_understood import evidence_claims
 from analyses.weights.memorized_or_understood.constants import (
     FORMS,
@@ -73,6 +71,8 @@ def _inconsistent(result: Result) -> Measured:
 
 def _together(result: Result) -> Measured:
     found = result.findings["path"]
+    if "change" not in found.values:
+        return Measured("not told", OPEN, "there is no step from which on it memorizes")
     low, high = _span(found, "change")
     return Measured(
         f"{100 * found.values['change']:+.0f} points since before it memorized".replace("-", "−"),
@@ -124,14 +124,18 @@ def _single_item(result: Result) -> Measured:
     if int(own["n"].min()) < LEAST:
         return Measured("too few facts", OPEN, f"{int(own['n'].min())} facts")
     # Above chance, as a share of what is left above it: forms guess differently well.
-    lead = (own["rate"] - own["chance"]) / (1 - own["chance"])
-    others = [form for form in FORMS if form != SINGLE]
-    low = (own["low"] - own["chance"]) / (1 - own["chance"])
+    rows = result.tables["structure_items"]
+    right = rows.pivot(index="fact", columns="form", values="right").astype(float)
+    lead = (right - own["chance"]) / (1 - own["chance"])
+    others = lead[[form for form in FORMS if form != SINGLE]].mean(axis=1)
+    _, (low, high) = mean_interval((lead[SINGLE] - others).to_numpy())
     return Measured(
-        f"{100 * lead[SINGLE]:.0f} % of the way from chance to all, the other forms"
-        f" {100 * float(np.mean(lead[others])):.0f} %".replace("-", "−"),
-        verdict_of([sign(float(low[SINGLE]), 1.0, at=float(np.mean(lead[others])))]),
-        "95 % over facts, of the single item",
+        f"{100 * lead[SINGLE].mean():.0f} % of the way from chance to all, the other forms"
+        f" {100 * others.mean():.0f} %".replace("-", "−"),
+        verdict_of([sign(low, high)]),
+        f"95 % over facts, of the difference: {100 * low:+.0f} to {100 * high:+.0f} points".replace(
+            "-", "−"
+        ),
     )
 
 

@@ -50,7 +50,13 @@ def run(model: InstrumentedModel, params: Params, progress: Progress, result: Re
         if ledger
         else texts.from_path(params.read, _MOST)
     )
-    counts = Counter(word for one in found for word in _WORD.findall(one.text.casefold()))
+    whole = max(1, texts.size_of(params.read))
+    counts: Counter[str] = Counter()
+    done = 0
+    for one in found:
+        counts.update(_WORD.findall(one.text.casefold()))
+        done += len(one.text)
+        progress(min(1.0, done / min(whole, _MOST)), "Reading what was read")
     items = result.tables["items"]
     own = items[items["version"] == ORIGINAL]
     words = [_WORD.findall(answer.casefold()) for answer in own["answer"]]
@@ -72,10 +78,11 @@ def run(model: InstrumentedModel, params: Params, progress: Progress, result: Re
         rows.append({"components": of, "rate": float(right[chosen].mean()), "low": low,
                      "high": high, "length": length, "n": int(chosen.sum())})  # fmt: skip
     result.tables["components"] = pd.DataFrame(rows)
-    _say(result, spearman(fewest, right), spearman(own["answer"].str.len().to_numpy(), right))
+    _say(result, spearman(fewest, right), spearman(own["answer"].str.len().to_numpy(), right),
+         1.0 if ledger else min(1.0, _MOST / whole))  # fmt: skip
 
 
-def _say(result: Result, by_frequency: float, by_length: float) -> None:
+def _say(result: Result, by_frequency: float, by_length: float, share: float) -> None:
     one, other = result.tables["components"].to_dict("records")
     low, high = rates_apart(one["rate"], one["n"], other["rate"], other["n"])
     verdict = {True: "more often", False: "less often", None: "not told apart"}[sign(low, high)]
@@ -87,6 +94,11 @@ def _say(result: Result, by_frequency: float, by_length: float) -> None:
         f" the others in {percent(other['rate'])}: {verdict} ({100 * low:+.0f} to"
         f" {100 * high:+.0f} points, {one['n']} and {other['n']} items)."
     )
+    if share < 1:
+        says += (
+            f" Of the text {percent(share)} was read, in pieces that lie evenly, so a word that is"
+            " not in these counts as not read."
+        )
     if ranks:
         says += f" Rank correlation of a right answer with {ranks}."
     values = {"read": one["rate"], "not_read": other["rate"], "apart": one["rate"] - other["rate"]}

@@ -64,8 +64,8 @@ def _adaptive(result: Result) -> Measured:
 
 
 def _rank(result: Result, column: str) -> Measured:
-    """How a trap's gain goes with one of its properties (Fisher's interval of a rank"
-    " correlation).
+    """How a trap's gain goes with one of its properties (Fisher's interval of a rank
+    correlation).
     """
     members = result.tables["traps"].query("repeats > 0")
     value, n = spearman(members[column].to_numpy(), members["gain"].to_numpy()), len(members)

@@ -2,12 +2,31 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from pydantic import BaseModel, Field, model_validator
 
 from analyses.measures import evidence_tables
 from workbench import facts, texts
 from workbench.errors import BadInput
 from workbench.text_files import TextPath
+
+_IRIS = Path(__file__).parent / "data" / "iris.csv"
+
+
+def relations_of(asked: str) -> list[facts.Relation]:
+    """The relations that are named, with commas between them; one named twice is asked once.
+
+    Raises:
+        BadInput: none is named.
+        NotFound: there is none of that name.
+    """
+    names = dict.fromkeys(name.strip() for name in asked.split(",") if name.strip())
+    if not names:
+        raise BadInput(
+            "No relation is named.", f"some of {', '.join(facts.relations())}", "Name one."
+        )
+    return [facts.relation(name) for name in names]
 
 
 class EvidenceParams(BaseModel, frozen=True, extra="forbid"):
@@ -32,7 +51,8 @@ class EvidenceParams(BaseModel, frozen=True, extra="forbid"):
         36,
         ge=8,
         le=1000,
-        description="Part `attestation`: facts that the model knows, and as many that it doesn't",
+        description="Part `attestation`: at most so many facts that the model knows, and as many of"
+        " the same relations that it doesn't",
     )
     premise_relations: str = Field(
         "capital, language, us-city-state",
@@ -76,19 +96,23 @@ class EvidenceParams(BaseModel, frozen=True, extra="forbid"):
         240, ge=12, le=5000, description="Part `recited`: at most so many windows of text"
     )
 
+    def data_table(self) -> evidence_tables.DataTable:
+        """The user's table, or the one that ships (Fisher's iris).
+
+        Raises:
+            BadInput: a file that is no such table.
+        """
+        return evidence_tables.from_file(self.table or _IRIS)
+
     @model_validator(mode="after")
     def _evidence_can_be_read(self) -> EvidenceParams:
         """Unknown names and unreadable files are said before a model is loaded."""
         for asked in (self.premise_relations, self.popularity_relations):
-            names = [name.strip() for name in asked.split(",") if name.strip()]
-            if not names:
-                raise BadInput(
-                    "No relation is named.", f"some of {', '.join(facts.relations())}", "Name one."
-                )
-            for name in names:
-                facts.relation(name)
-        if self.table is not None:
-            evidence_tables.from_file(self.table)
+            relations_of(asked)
+        if self.table is not None or self.table_target:
+            table = self.data_table()
+            table.number_of(self.table_target)
+            evidence_tables.check_shots(table, self.table_shots)
         if self.recited_texts is not None:
             texts.size_of(self.recited_texts)
         return self

@@ -23,6 +23,7 @@ from analyses.weights.memorized_or_understood import (
 from analyses.weights.memorized_or_understood.constants import NAME
 from analyses.weights.memorized_or_understood.parts import PARTS
 from workbench.cost import stages
+from workbench.errors import WorkbenchError
 from workbench.parts import running
 from workbench.result import Result
 from workbench.torch_modes import ordinary
@@ -64,12 +65,24 @@ MODULES: dict[str, PartModule] = {
 
 
 def cost(model: InstrumentedModel, params: Params) -> dict[str, Cost]:
-    """By part, for those that the model can have."""
-    return {
-        part.name: MODULES[part.name].cost(model, params)
-        for part in PARTS
-        if part.unavailable_reason(model) is None
-    }
+    """By part, for those that the model can have.
+
+    A file that only another part reads may be damaged: a part that is not asked for and cannot say
+    what it takes is left out.
+
+    Raises:
+        BadInput, Unfit: what a part that is asked for cannot be asked with.
+    """
+    asked, found = running(PARTS, params), {}
+    for part in PARTS:
+        if part.unavailable_reason(model) is not None:
+            continue
+        try:
+            found[part.name] = MODULES[part.name].cost(model, params)
+        except WorkbenchError:
+            if part.name in asked:
+                raise
+    return found
 
 
 @ordinary
@@ -80,8 +93,12 @@ def run(model: InstrumentedModel, params: Params, progress: Progress) -> Result:
         BadInput, Unfit: what a part cannot be asked with; each says what to do.
     """
     parts = running(PARTS, params)
-    stated = cost(model, params)
-    left = stages(progress, model, {name: one for name, one in stated.items() if name in parts})
+    stated = {
+        part.name: MODULES[part.name].cost(model, params)
+        for part in PARTS
+        if part.name in parts and part.unavailable_reason(model) is None
+    }
+    left = stages(progress, model, stated)
     result = Result(NAME)
     for part in PARTS:
         if part.name in parts:

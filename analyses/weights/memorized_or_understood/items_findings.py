@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 from analyses.measures import understood_items as asking
@@ -70,9 +71,13 @@ def _add_variants(result: Result) -> None:
             False: f"{where} accuracy rises",
             None: f"whether accuracy falls {where} is not told apart",
         }[fell]
+        # A single item has no interval.
+        span = "" if math.isnan(row["drop_low"]) else (
+            f", {100 * row['drop_low']:.0f} to {100 * row['drop_high']:.0f}"
+        )  # fmt: skip
         words.append(
-            f"{verdict} (as they stand less so: {100 * row['drop']:.0f} points,"
-            f" {100 * row['drop_low']:.0f} to {100 * row['drop_high']:.0f}, {row['n']} items)"
+            f"{verdict} (as they stand less so: {100 * row['drop']:.0f} points{span},"
+            f" {counted(int(row['n']), 'item')})"
         )
         if key == "changed":
             values["limem"], values["limem_by_chance"] = row["limem"], row["null"]

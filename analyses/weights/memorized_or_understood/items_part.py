@@ -60,7 +60,7 @@ def items_of(params: Params) -> list[VariedItem]:
     """
     if params.questions is None:
         return built_in(params.items, params.seed)
-    items = from_file(params.questions, params.seed)[: params.items]
+    items = from_file(params.questions, params.seed, params.items)
     if not any(len(item.versions) > 1 for item in items):
         raise BadInput(
             f"None of the {len(items)} items in {params.questions.name} has a variant, so nothing"

@@ -7,6 +7,7 @@ from pydantic import Field, field_validator, model_validator
 from analyses.measures import understood_items
 from analyses.weights.memorized_or_understood.evidence_params import EvidenceParams
 from analyses.weights.memorized_or_understood.parts import DEFAULT, Name
+from workbench import texts
 from workbench.form_fields import parts_field
 from workbench.puzzles.puzzle import FEWEST, MOST
 from workbench.text_files import TextPath
@@ -76,7 +77,9 @@ class Params(EvidenceParams, frozen=True, extra="forbid"):
     def _items_can_be_asked(self) -> Params:
         """What is wrong with a file or a name is said before a model is loaded."""
         if self.questions is not None:
-            understood_items.from_file(self.questions, self.seed)
+            understood_items.from_file(self.questions, self.seed, self.items)
+        if self.read is not None:
+            texts.size_of(self.read)
         if self.clean:
             from workbench.models import locate
 

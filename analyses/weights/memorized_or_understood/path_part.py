@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from analyses.measures.exposure_series import along, own_series
-from analyses.measures.statistics import rates_apart, sign, wilson
+from analyses.measures.statistics import paired_gain, rates_apart, sign, wilson
 from analyses.weights.memorized_or_understood import puzzle_sets, puzzles_part
 from analyses.weights.memorized_or_understood.constants import BOTH, FRESH, ORIGINAL, TRAINED
 from workbench.cost import Cost
@@ -21,6 +21,8 @@ from workbench.result import Finding
 from workbench.wording import percent
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from analyses.weights.memorized_or_understood.params import Params
     from hooks.model import InstrumentedModel
     from workbench.progress import Progress
@@ -45,7 +47,7 @@ def run(model: InstrumentedModel, params: Params, progress: Progress, result: Re
     language, sets = puzzle_sets.sets_of(model, params)
     sets = [one for one in sets if one.copies]
     rows: list[tuple[int, str, str, float, int]] = []
-    limem = []
+    limem, solved = [], {}
     for _, step, part in along(model, series, progress):
         for one, reads in zip(
             sets, puzzles_part.read_sets(model, language, sets, part), strict=True
@@ -54,6 +56,8 @@ def run(model: InstrumentedModel, params: Params, progress: Progress, result: Re
                 there = ~np.isnan(scores.right)
                 hits = float(scores.solved[there].sum())
                 rows.append((step, one.of, version, hits, int(there.sum())))
+            if one.of == FRESH:
+                solved[step] = reads[ORIGINAL].solved.astype(int)
             both = puzzles_part.changed_share(reads, MATHEMATICAL)
             there = ~np.isnan(both)
             rows.append((step, one.of, BOTH, float(both[there].sum()), int(there.sum())))
@@ -65,34 +69,61 @@ def run(model: InstrumentedModel, params: Params, progress: Progress, result: Re
     table["low"], table["high"] = zip(*bounds, strict=True)
     result.tables["path"] = table.drop(columns="hits")
     result.tables["path_limem"] = pd.DataFrame(limem)
-    _say(result)
+    _say(result, solved)
 
 
-def _say(result: Result) -> None:
-    """When memorizing begins, and whether fresh puzzles go up or down meanwhile."""
+def memorized_from(told: Mapping[int, bool]) -> int | None:
+    """The first step from which LiMem is higher at every later one; a step that is higher by chance
+    begins nothing.
+    """
+    steps = sorted(told)
+    last = max((at for at, step in enumerate(steps) if not told[step]), default=-1)
+    return steps[last + 1] if last + 1 < len(steps) else None
+
+
+def _say(result: Result, solved: Mapping[int, np.ndarray]) -> None:
+    """When memorizing begins, and whether fresh puzzles go up or down meanwhile.
+
+    Args:
+        solved: of each step which fresh puzzles are solved, (puzzle,).
+    """
     table, limem = result.tables["path"], result.tables["path_limem"]
     trained, fresh = (limem[limem["of"] == of].set_index("step") for of in (TRAINED, FRESH))
-    memorized = [
-        step
+    begins_at = memorized_from({
+        int(step): bool(sign(*rates_apart(trained["limem"][step], trained["n"][step],
+                                          fresh["limem"][step], fresh["n"][step])))
         for step in trained.index
-        if sign(*rates_apart(trained["limem"][step], trained["n"][step], fresh["limem"][step],
-                             fresh["n"][step]))
-    ]  # fmt: skip
+    })  # fmt: skip
     plain = table[table["version"] == ORIGINAL].pivot(index="step", columns="of", values="solved")
-    counts = table[(table["version"] == ORIGINAL) & (table["of"] == FRESH)].set_index("step")["n"]
     best, last = int(plain[FRESH].idxmax()), int(plain.index[-1])
-    before = max((step for step in plain.index if not memorized or step < memorized[0]), default=0)
-    low, high = rates_apart(plain[FRESH][last], counts[last], plain[FRESH][before], counts[before])
     values = {
         "trained": float(plain[TRAINED][last]), "fresh": float(plain[FRESH][last]),
         "best_fresh": float(plain[FRESH][best]), "at": float(best),
     }  # fmt: skip
     begins = (
-        f"From step {memorized[0]:,} on LiMem is higher on puzzles it has read than on fresh ones"
-        if memorized
-        else "At no kept step is LiMem higher on puzzles it has read than on fresh ones"
+        f"From step {begins_at:,} on LiMem is higher on puzzles it has read than on fresh ones"
+        if begins_at is not None
+        else "From no kept step on is LiMem higher on puzzles it has read than on fresh ones"
     )
-    goes = {
+    says = (
+        f"{begins}. At the end it solves {percent(values['trained'])} of its own puzzles and"
+        f" {percent(values['fresh'])} of fresh ones, which were at most"
+        f" {percent(values['best_fresh'])}, at step {best:,}."
+    )
+    spread = {}
+    before = [step for step in sorted(solved) if begins_at is not None and step < begins_at]
+    if before:
+        change, (low, high) = paired_gain(solved[last] - solved[before[-1]])
+        values["change"], spread["change"] = change, (low, high)
+        says += f" {_change(low, high)} ({100 * low:+.0f} to {100 * high:+.0f} points)."
+    if begins_at is not None:
+        values["memorized_from"] = float(begins_at)
+    result.add(Finding("path", values, says.replace("-", "−"), unit="share of puzzles",
+                       interval=spread or None))  # fmt: skip
+
+
+def _change(low: float, high: float) -> str:
+    return {
         True: "More of the fresh ones are solved at the end than before that: it memorized first,"
         " and solved then",
         False: "Fewer of the fresh ones are solved at the end than before that: what it could solve"
@@ -100,14 +131,3 @@ def _say(result: Result) -> None:
         None: "Whether more or fewer of the fresh ones are solved than before that is not told"
         " apart",
     }[sign(low, high)]
-    says = (
-        f"{begins}. At the end it solves {percent(values['trained'])} of its own puzzles and"
-        f" {percent(values['fresh'])} of fresh ones, which were at most"
-        f" {percent(values['best_fresh'])}, at step {best:,}. {goes}"
-        f" ({100 * low:+.0f} to {100 * high:+.0f} points)."
-    )
-    values["change"] = float(plain[FRESH][last] - plain[FRESH][before])
-    if memorized:
-        values["memorized_from"] = float(memorized[0])
-    result.add(Finding("path", values, says.replace("-", "−"), unit="share of puzzles",
-                       interval={"change": (low, high)}))  # fmt: skip

@@ -8,9 +8,9 @@ import numpy as np
 import pandas as pd
 
 from analyses.measures import evidence_popularity as popularity
-from analyses.measures.statistics import wilson
+from analyses.measures.statistics import sign, wilson
+from analyses.weights.memorized_or_understood.evidence_params import relations_of
 from analyses.weights.memorized_or_understood.popularity_schema import BANDS
-from workbench import facts
 from workbench.cost import Cost
 from workbench.result import Finding
 from workbench.wording import counted, percent
@@ -21,28 +21,22 @@ if TYPE_CHECKING:
     from workbench.progress import Progress
     from workbench.result import Result
 
-_TOKENS = 105  # of a question closed-book, and behind two texts
+_TOKENS = 115  # of a question closed-book, and behind two texts
 _FEWEST = 4  # facts that are known, and that are not
-
-
-def relations_of(params: Params) -> list[facts.Relation]:
-    """The relations that are asked."""
-    names = params.popularity_relations.split(",")
-    return [facts.relation(name.strip()) for name in names if name.strip()]
 
 
 def cost(model: InstrumentedModel, params: Params) -> Cost:
     """Of three questions for every fact."""
-    n = len(relations_of(params)) * params.popularity_facts
+    n = len(relations_of(params.popularity_relations)) * params.popularity_facts
     return Cost(_TOKENS * n, 3 * n / 8)
 
 
 def run(model: InstrumentedModel, params: Params, progress: Progress, result: Result) -> None:
-    """Adds the tables `popularity_facts`, `popularity_grid`, `popularity_slopes` and"
-    " `retrieval`.
+    """Adds the tables `popularity_facts`, `popularity_grid`, `popularity_slopes` and
+    `retrieval`.
     """
     rng = np.random.default_rng(params.seed)
-    relations = relations_of(params)
+    relations = relations_of(params.popularity_relations)
     rows = []
     for number, relation in enumerate(relations):
         part = progress.subprogress(number / len(relations), (number + 1) / len(relations))
@@ -65,7 +59,7 @@ def run(model: InstrumentedModel, params: Params, progress: Progress, result: Re
     result.tables["retrieval_thresholds"] = pd.DataFrame(
         [{"relation": name, "first": a, "second": b} for name, (a, b) in found.thresholds.items()]
     )
-    _say_popularity(result, table)
+    _say_popularity(result, table, params.seed)
     _say_retrieval(result, found, params.retrieval_quality)
 
 
@@ -92,23 +86,23 @@ def _policies(found: popularity.Hybrid) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def _say_popularity(result: Result, table: pd.DataFrame) -> None:
+def _say_popularity(result: Result, table: pd.DataFrame, seed: int) -> None:
     known = table[popularity.NONE]
     shares = {band: float(known[table["band"] == band].mean()) for band in BANDS}
     values = {band.replace(" ", "_"): share for band, share in shares.items()}
-    if min(int(known.sum()), int((~known).sum())) < _FEWEST:
+    auc, low, high = popularity.known_by_popularity(table, seed)
+    if auc != auc or min(int(known.sum()), int((~known).sum())) < _FEWEST:
         says = (
             f"Of {counted(len(table), 'fact')} {int(known.sum())} are known: too few, or too few"
-            " are not, to say whether popular ones are."
+            " are not, in any one relation, to say whether popular ones are."
         )
         result.add(Finding("popularity", values, says, unit="share of facts"))
         return
-    auc, low, high = popularity.known_by_popularity(table)
-    lead = (
-        "It is popular facts that are known"
-        if low > 0.5
-        else "Popular facts are not known more often"
-    )
+    lead = {
+        True: "It is popular facts that are known",
+        False: "It is unpopular facts that are known",
+        None: "Whether popular facts are known more often is not told apart",
+    }[sign(low, high, at=0.5)]
     says = (
         f"{lead}: {percent(shares[BANDS[0]])} of the least popular third of each relation,"
         f" {percent(shares[BANDS[1]])} of the middle, {percent(shares[BANDS[2]])} of the most"
@@ -125,18 +119,19 @@ def _say_popularity(result: Result, table: pd.DataFrame) -> None:
 def _say_retrieval(result: Result, found: popularity.Hybrid, quality: float) -> None:
     accuracy = {name: value for name, (value, _, _) in found.accuracy.items()}
     gain, low, high = found.gain
-    lead = (
-        "Looking up only what is unpopular pays"
-        if low > 0
-        else "Looking up only what is unpopular pays no more than one rule for all"
-    )
+    lead = {
+        True: "Looking up only what is unpopular pays",
+        False: "Looking up only what is unpopular costs right answers",
+        None: "Whether looking up only what is unpopular pays more than one rule for all is not"
+        " told apart",
+    }[sign(low, high)]
     best = max((popularity.NEVER, popularity.ALWAYS), key=accuracy.__getitem__)
     says = (
         f"{lead}: with thresholds chosen on the other half of each relation's facts"
         f" {percent(accuracy[popularity.THRESHOLD])} come out right, {percent(gain, sign=True)}"
         f" against {best} looking up (95 %: {percent(low, sign=True)} to"
         f" {percent(high, sign=True)}). Never {percent(accuracy[popularity.NEVER])}, always"
-        f" {percent(accuracy[popularity.ALWAYS])}, and who knew each time"
+        f" {percent(accuracy[popularity.ALWAYS])}, an oracle, who knows each time which is right,"
         f" {percent(accuracy[popularity.ORACLE])}, if {percent(quality)} of the texts found are"
         " right."
     )

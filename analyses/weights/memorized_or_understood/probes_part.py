@@ -110,11 +110,14 @@ def _probed(
     progress: Progress,
 ) -> list[dict[str, object]]:
     texts, true = statements(language, puzzles, seed)
-    states = capture(model, texts, sites="mlp_out", positions=[-1], progress=progress)["mlp_out"]
+    states = capture(
+        model, texts, sites="mlp_out", positions=[-1], progress=progress.subprogress(0, 0.5)
+    )["mlp_out"]
     values = np.asarray(states.squeeze("pos").transpose("layer", "prompt", "d_model"), float)
     lot, rows = np.random.default_rng([seed, 29]), []
     shuffled = lot.permutation(true)
     for layer, own in enumerate(values):
+        progress(0.5 + layer / len(values) / 2, f"Probing layer {layer + 1} of {len(values)}")
         labels = {who: true} | ({SHUFFLED: shuffled} if who == MODEL and of == FRESH else {})
         for name, label in labels.items():
             value, low, high = auc(*_held_out(own, label, seed))
@@ -159,7 +162,7 @@ def _say(result: Result) -> None:
         f" AUC {last['auc']:.2f} ({last['low']:.2f} to {last['high']:.2f}), at best"
         f" {best['auc']:.2f} in layer {best['layer']}; labels that were shuffled give up to"
         f" {shuffled['auc'].max():.2f}, an untrained model up to {twin['auc'].max():.2f}:"
-        f" {'more than that' if above else 'no more than that for sure'}."
+        f" {'more than that' if above else 'not surely more than that'}."
     )
     values = {"last": float(last["auc"]), "best": float(best["auc"]),
               "layer": float(best["layer"]), "shuffled": float(shuffled["auc"].max()),

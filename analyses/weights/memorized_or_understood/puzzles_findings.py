@@ -78,11 +78,16 @@ def _add_solved(result: Result, name: str) -> None:
     apart = rates_apart(own["solved"], own["n"], fresh["solved"], fresh["n"])
     spread |= {"trained": (float(own["low"]), float(own["high"])), "apart": apart}
     values |= {"trained": float(own["solved"]), "apart": float(own["solved"] - fresh["solved"])}
+    points = f"{100 * apart[0]:.0f} to {100 * apart[1]:.0f} points"
+    came = {
+        True: f"{points} come from having read them",
+        False: f"of those it has read it solves fewer ({points})",
+        None: f"whether having read them counts is not told apart ({points})",
+    }[sign(*apart)]
     says = (
         f"{name} solves {percent(own['solved'])} of the puzzles it has read and"
         f" {percent(fresh['solved'])} of fresh ones ({percent_span(fresh['low'], fresh['high'])};"
-        f" {beside}): {100 * apart[0]:.0f} to {100 * apart[1]:.0f} points come from having read"
-        " them."
+        f" {beside}): {came}."
     )
     result.add(Finding("puzzles", values, says.replace("-", "−"), unit="share of puzzles",
                        interval=spread))  # fmt: skip
@@ -95,7 +100,7 @@ def _add_limem(result: Result) -> None:
     if trained.empty:
         within = sign(float(fresh["excess_low"]), float(fresh["excess_high"]))
         verdict = {
-            None: "that is what chance gives",
+            None: "not told apart from that",
             True: "more than by chance",
             False: "less than by chance",
         }[within]
@@ -122,7 +127,7 @@ def _add_limem(result: Result) -> None:
     link = {
         True: "who solves one solves its copy less often",
         False: "who solves one solves its copy more often",
-        None: "solving one says nothing of its copy",
+        None: "whether solving one says something of its copy is not told apart",
     }[within]
     says = (
         f"Solved, and a changed copy not (LiMem): {percent(own['limem'])} of puzzles it has read"
@@ -206,10 +211,12 @@ def _add_people(result: Result) -> None:
         key, base = f"people_{row['people']}", max(row["chance"], row["majority"])
         above = sign(row["low"], row["high"], at=base)
         values[key], spread[key] = row["solved"], (row["low"], row["high"])
-        verdict = "above chance" if above else "not above chance"
+        verdict = {True: "above chance", False: "below chance",
+                   None: "not told apart from chance"}[above]  # fmt: skip
         words.append(
             f"{percent(row['solved'])} of those with {row['people']} people"
-            f" ({percent_span(row['low'], row['high'])}; {verdict}, at most {percent(base)})"
+            f" ({percent_span(row['low'], row['high'])}; {verdict}: guessing gives at most"
+            f" {percent(base)})"
         )
     says = f"Of puzzles of other sizes it solves {' and '.join(words)}."
     result.add(Finding("transfer", values, says, unit="share of puzzles", interval=spread))

@@ -57,18 +57,19 @@ def add_recited(result: Result, recited: np.ndarray, mixed: np.ndarray) -> None:
 
 
 def _add_layers(result: Result, layers: pd.DataFrame) -> None:
+    if layers["auc"].isna().all():  # one document, or two with one group each
+        return
     best = layers.loc[layers["auc"].idxmax()]
-    is_told = best["auc"] > layers["null_high"].max()
+    null = float(best["null_max"])
     lead = (
         "Hidden states tell, before a word is said, whether a text will be recited"
-        if is_told
-        else "Hidden states do not tell whether a text will be recited"
+        if best["auc"] > null
+        else "That hidden states tell whether a text will be recited is not shown"
     )
     says = (
         f"{lead}: best behind layer {int(best['layer'])}, AUC {best['auc']:.2f} (95 %:"
         f" {best['low']:.2f} to {best['high']:.2f}) on texts that did not choose the direction;"
-        f" with labels dealt anew at most {layers['null_high'].max():.2f} in 95 % of draws at any"
-        f" layer."
+        f" with labels dealt anew the best layer has at most {null:.2f} in 95 % of draws."
     )
     result.add(
         Finding("recited_states", float(best["auc"]), says, unit="AUC",
@@ -114,8 +115,8 @@ def _add_near(result: Result, plain: pd.DataFrame) -> None:
         alike = float((plain["alike"] > bound).mean())
         values |= {"alike": alike, "bound": bound}
         words += (
-            f"; {percent(alike)} say something alike in meaning (cosine above {bound:.2f}, which"
-            f" {percent(1 - _ALIKE)} of pairs that do not belong together reach)"
+            f"; {percent(alike)} say something alike in meaning (cosine above {bound:.2f}, the"
+            f" {100 * _ALIKE:.0f}th percentile of {counted(n, 'pair')} that do not belong together)"
         )
     else:
         words += f"; likeness of meaning was not measured: {PIP_LINE}"

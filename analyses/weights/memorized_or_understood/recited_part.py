@@ -26,6 +26,7 @@ _REACH = 20_000  # windows that are cut at most, before some are chosen
 _FEWEST = 6  # windows on either side
 _DECODED = 48  # windows that are decoded at most
 _CAPITALS = 24
+_WINDOWS_OF_A_TEXT = 1.8  # of those of `kinds`
 
 
 @dataclass(frozen=True)
@@ -53,7 +54,9 @@ def _n_windows(model: InstrumentedModel, params: Params) -> int:
 
 def cost(model: InstrumentedModel, params: Params) -> Cost:
     """Of reading every window twice and decoding some."""
-    n = _n_windows(model, params) or 2 * evidence_kind_scores.SUFFIX
+    n = _n_windows(model, params) or round(
+        len(evidence_kinds.KINDS) * params.kind_texts * _WINDOWS_OF_A_TEXT
+    )
     read = Cost(2 * n * (PREFIX + SUFFIX), 2 * n / 16)
     return read + decoding.decoding(min(n, _DECODED), PREFIX, SUFFIX) + Cost(
         _CAPITALS * (2 * PREFIX + 2 * SUFFIX), _CAPITALS * 2 * SUFFIX
@@ -87,10 +90,10 @@ def run(model: InstrumentedModel, params: Params, progress: Progress, result: Re
         some = {name: value[mixed] for name, value in values.items()}
         result.tables["recited_features"] = measure.compare(some, labels, kinds)
         chosen = [w for w, yes in zip(windows, mixed, strict=True) if yes]
-        progress(0.5, "Hidden states at the end of what is given")
+        found = measure.states(model, chosen, progress.subprogress(0.4, 0.5))
         result.tables["recited_layers"] = measure.states_apart(
-            measure.states(model, chosen), labels, kinds,
-            np.array([w.document for w in chosen]), params.seed,
+            found, labels, kinds, np.array([w.document for w in chosen]), params.seed,
+            progress.subprogress(0.5, 0.6),
         )  # fmt: skip
     findings.add_recited(result, read.recited, mixed)
     _near_copies(model, windows, read, progress.subprogress(0.6, 1), result)
@@ -135,9 +138,8 @@ def _near_copies(
     """What is said instead, where a text is not recited, and behind capitals, where it is."""
     rows = _not_recited(model, windows, read, progress)
     recited = np.flatnonzero(read.recited)[:_CAPITALS]
-    progress(0.7, "What is said behind capitals")
-    chosen = [windows[i] for i in recited]
-    for index, said in zip(recited, near.in_capitals(model, chosen), strict=True):
+    capitals = near.in_capitals(model, [windows[i] for i in recited], progress.subprogress(0.6, 1))
+    for index, said in zip(recited, capitals, strict=True):
         wanted = model.text.decode_continuation(list(windows[index].suffix))
         rows.append({
             "window": int(index), "prompt": findings.CAPITALS, "said": said, "wanted": wanted,

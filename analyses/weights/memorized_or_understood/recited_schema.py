@@ -56,6 +56,8 @@ TABLES = [
         _HIGH,
         C("null", "Mean AUC with labels dealt anew within each kind."),
         C("null_high", "95 % of these draws lie below.", title="null, 95 %"),
+        C("null_max", "The best layer of 95 % of these draws lies below.",
+          title="null, 95 % of the best", optional=True),
     ]),
     TableSchema("left_out", "Texts that were not looked at.", [
         C("name", "The file."), C("reason", "Why."),

@@ -34,7 +34,7 @@ _PARTS = (
 SCHEMA = Schema(
     tables=[*(table for part in _PARTS for table in part.TABLES), CLAIMS_TABLE],
     findings=[
-        FindingSchema("answer", "Solved, or seen", "share that was only seen"),
+        FindingSchema("answer", "Solved, or seen", "difference of shares"),
         *(finding for part in _PARTS for finding in part.FINDINGS),
         CLAIMS_FINDING,
     ],

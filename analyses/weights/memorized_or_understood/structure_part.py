@@ -14,7 +14,7 @@ import pandas as pd
 from analyses.measures import understood_choices as asking
 from analyses.measures.statistics import rates_apart, sign, wilson
 from analyses.measures.understood_choices import choices
-from analyses.measures.understood_items import ORIGINAL, ItemVersion
+from analyses.measures.understood_items import ORIGINAL, ItemVersion, mixed
 from analyses.measures.untrained_twin import untrained
 from analyses.weights.memorized_or_understood.constants import (
     CLEAN,
@@ -73,6 +73,7 @@ def run(model: InstrumentedModel, params: Params, progress: Progress, result: Re
         else:
             asked = model if who == MODEL else untrained(model, params.seed)
         answers[who] = ask_forms(asked, forms, part)
+        del asked  # the twin, before a clean model is loaded
         rows += [_row(who, form, answers[who], forms[form]) for form in FORMS]
     result.tables["structure"] = pd.DataFrame(rows)
     result.tables["structure_items"] = _items(forms, answers[MODEL])
@@ -130,8 +131,8 @@ def _of(
     others = [f.subject for f in relation.facts if f.answer != fact.answer]
     subjects = [others[int(i)] for i in lot.permutation(len(others))[: _OPTIONS - 1]]
     question = relation.fill("question", fact.subject, fact.answer).text
-    options = _mixed([fact.answer, *wrong], lot)
-    two = _mixed([fact.answer, wrong[0]], lot)
+    options = mixed([fact.answer, *wrong], lot)
+    two = mixed([fact.answer, wrong[0]], lot)
 
     def version(asks: str, choice: Sequence[str], right: str) -> ItemVersion:
         return ItemVersion(ORIGINAL, asks, tuple(choice), list(choice).index(right))
@@ -141,7 +142,7 @@ def _of(
         SINGLE: [version(relation.closed_book_prompt(fact.subject).text, options, fact.answer)],
         REVERSE: [version(
             fill(relation.reverse, {"answer": fact.answer}).text,
-            _mixed([fact.subject, *subjects], lot), fact.subject,
+            mixed([fact.subject, *subjects], lot), fact.subject,
         )],
         LETTERED: [version(question, options, fact.answer)],
         TRUE_FALSE: [
@@ -151,10 +152,6 @@ def _of(
         COMPARISON: [version(f"{question} {two[0]} or {two[1]}?", two, fact.answer)],
         TWO_HOPS: [version(fill(template, {"subject": city}).text.rstrip(), options, fact.answer)],
     }  # fmt: skip
-
-
-def _mixed(options: Sequence[str], lot: np.random.Generator) -> tuple[str, ...]:
-    return tuple(options[int(i)] for i in lot.permutation(len(options)))
 
 
 def _row(

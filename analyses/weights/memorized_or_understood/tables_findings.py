@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
-from analyses.measures.evidence_tables import ORIGINAL, PERTURBED, STATISTICAL
-from analyses.measures.statistics import rates_apart
+from analyses.measures.evidence_tables import ORIGINAL, PERTURBED
+from analyses.measures.statistics import paired_gain, sign
 from analyses.weights.memorized_or_understood.tables_schema import (
     MISSING,
     NEXT_ROW,
@@ -18,6 +18,9 @@ from workbench.result import Finding
 from workbench.wording import counted, percent
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    import numpy as np
     import pandas as pd
 
     from analyses.measures.evidence_tables import DataTable
@@ -27,29 +30,43 @@ _SURE = 0.05
 
 
 def add(
-    result: Result, table: DataTable, target: int, predicted: tuple[float, float, float, int]
+    result: Result,
+    table: DataTable,
+    target: int,
+    predicted: tuple[float, float, float, int],
+    guessed: Mapping[str, np.ndarray],
 ) -> None:
     """All findings of the part.
 
     Args:
         target: column that is predicted from a few rows.
         predicted: as `evidence_table_tests.rows_predict_rows` gives it.
+        guessed: by version of the table which rows it comes out right for, (row,); empty where it
+            is not predicted.
     """
     tests = result.tables["table_tests"].set_index(["version", "test", "column"]).sort_index()
-    _add_known(result, tests, table)
+    _add_known(result, tests, table, can_be_predicted=predicted[1] > 0)
     _add_missing(result, tests)
     _add_order(result, predicted)
-    if "table_versions" in result.tables:
-        _add_versions(result, table.header[target].strip())
+    if guessed:
+        _add_versions(result, table.header[target].strip(), guessed)
 
 
-def _add_known(result: Result, tests: pd.DataFrame, table: DataTable) -> None:
+def _add_known(
+    result: Result, tests: pd.DataFrame, table: DataTable, *, can_be_predicted: bool
+) -> None:
     rows = {version: tests.loc[(version, NEXT_ROW, WHOLE)] for version in
             (ORIGINAL, PERTURBED, REDEALT)}  # fmt: skip
     own, opening = rows[ORIGINAL], tests.loc[(ORIGINAL, OPENING, WHOLE)]
     n = int(own["n"])
-    is_known = own["p"] < _SURE or opening["p"] < _SURE
-    lead = f"{table.name} comes out by heart" if is_known else f"{table.name} is not known by heart"
+    comes_out = min(own["p"], opening["p"]) < _SURE / 2  # either of two tests
+    lead = (
+        f"That {table.name} is known by heart is not shown"
+        if not comes_out
+        else f"{table.name} comes out, as far as it can also be predicted"
+        if can_be_predicted
+        else f"{table.name} comes out by heart"
+    )
     says = (
         f"{lead}: after the rows before it, {round(own['right'] * n)} of {counted(n, 'row')} come"
         f" out whole ({percent(own['bits'])} of all bits, each after the true values before it), of"
@@ -94,36 +111,40 @@ def _add_order(result: Result, predicted: tuple[float, float, float, int]) -> No
             " of the variance"
         )
     else:
-        lead = "Rows cannot be predicted from the rows before by a linear model"
+        lead = "That a linear model can predict rows from the rows before is not shown"
     says = (
         f"{lead} (95 %: {percent(low, sign=True)} to {percent(high, sign=True)}, over"
         f" {counted(columns, 'column')} of numbers, fitted on the first half of the file). "
         + (
             "So a value that comes out right need not be remembered."
             if low > 0
-            else ("So a row that comes out whole was remembered.")
+            else "So a linear model does not explain a row that comes out whole."
         )
     )
     result.add(Finding("table_order", gain, says, unit="share of variance", interval=(low, high)))
 
 
-def _add_versions(result: Result, name: str) -> None:
+def _add_versions(result: Result, name: str, guessed: Mapping[str, np.ndarray]) -> None:
+    """As the file has it against digits moved: names and scales are the same, so what a model knows
+    of these is in both.
+    """
     rows = result.tables["table_versions"].set_index("version")
-    own, neutral = rows.loc[ORIGINAL], rows.loc[STATISTICAL]
+    own = rows.loc[ORIGINAL]
     best = rows.loc[[i for i in rows.index if i.startswith("the ")], "right"].max()
-    apart = rates_apart(own["right"], own["n"], neutral["right"], neutral["n"])
-    lead = (
-        "is predicted worse once names and scales are gone, as what was remembered would be"
-        if apart[0] > 0
-        else "is predicted no better where the table may have been read"
-    )
+    apart, (low, high) = paired_gain(guessed[ORIGINAL].astype(int) - guessed[PERTURBED].astype(int))
+    lead = {
+        True: "is predicted worse once digits are moved, as what was remembered would be",
+        False: "is predicted better once digits are moved",
+        None: "is not told apart from the same with digits moved",
+    }[sign(low, high)]
     others = ", ".join(f"{i} {percent(rows.loc[i, 'right'])}" for i in rows.index[1:4])
     says = (
         f"“{name}” {lead}: from six rows {percent(own['right'])} of"
         f" {counted(int(own['n']), 'row')} come out right as the file has them ({others}; the best"
-        f" rule without a model {percent(best)}). Original less statistical:"
-        f" {percent(own['right'] - neutral['right'], sign=True)} (95 %:"
-        f" {percent(apart[0], sign=True)} to {percent(apart[1], sign=True)})."
+        f" rule without a model {percent(best)}). Original less perturbed, the same rows:"
+        f" {percent(apart, sign=True)} (95 %: {percent(low, sign=True)} to"
+        f" {percent(high, sign=True)})."
     )
     values = {str(version): float(row["right"]) for version, row in rows.iterrows()}
-    result.add(Finding("table_versions", values, says, unit="share of rows"))
+    result.add(Finding("table_versions", {**values, "apart": apart}, says, unit="share of rows",
+                       interval={"apart": (low, high)}))  # fmt: skip

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from itertools import pairwise
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -23,7 +22,6 @@ from analyses.weights.memorized_or_understood.tables_schema import (
     WHOLE,
 )
 from workbench.cost import Cost
-from workbench.errors import BadInput
 
 if TYPE_CHECKING:
     from analyses.weights.memorized_or_understood.params import Params
@@ -31,40 +29,15 @@ if TYPE_CHECKING:
     from workbench.progress import Progress
     from workbench.result import Result
 
-_IRIS = Path(__file__).parent / "data" / "iris.csv"
 _OPENING = 8  # rows from the top
 _FEW = 6  # rows shown to predict a column from
 _TOKENS = 1.3  # of a character: cells are cut fine
 _NAMED = 2.5  # times as long as its line is a row with the names of its columns
 
 
-def table_of(params: Params) -> tables.DataTable:
-    """The user's table, or the one that ships (Fisher's iris).
-
-    Raises:
-        BadInput: a file that is no such table.
-    """
-    return tables.from_file(params.table or _IRIS)
-
-
-def target_of(table: tables.DataTable, params: Params) -> int:
-    """Number of the column that is predicted: the named one, or the last.
-
-    Raises:
-        BadInput: there is no such column.
-    """
-    name = params.table_target.strip()
-    if not name:
-        return len(table.header) - 1
-    if name not in (stripped := [each.strip() for each in table.header]):
-        raise BadInput(f"{table.name} has no column {name!r}.", f"one of {', '.join(stripped)}",
-                       "Name a column as it stands in the header.")  # fmt: skip
-    return stripped.index(name)
-
-
 def cost(model: InstrumentedModel, params: Params) -> Cost:
     """Of every test on the table and its copies, and of four versions to predict from."""
-    table = table_of(params)
+    table = params.data_table()
     some = range(min(50, len(table.rows)))
     row = _TOKENS * sum(len(table.line(r)) + 1 for r in some) / len(some)
     asked = min(params.table_rows, max(1, len(table.rows) - params.table_shots))
@@ -79,8 +52,8 @@ def run(model: InstrumentedModel, params: Params, progress: Progress, result: Re
     """Adds the tables `table_tests`, `table_rows` and, where a column can be predicted,
     `table_versions`.
     """
-    table = table_of(params)
-    target = target_of(table, params)
+    table = params.data_table()
+    target = table.number_of(params.table_target)
     rows = tests.draw_rows(table, params.table_rows, params.table_shots, params.seed)
     copies = {
         tables.ORIGINAL: table,
@@ -97,11 +70,12 @@ def run(model: InstrumentedModel, params: Params, progress: Progress, result: Re
         if version != REDEALT:
             found += _other_tests(model, params, version, copy, rows, part.subprogress(0.5, 1))
     result.tables["table_tests"] = pd.DataFrame(found)
+    guessed: dict[str, np.ndarray] = {}
     if shots.can_be_guessed(table, target):
         few = progress.subprogress(0.6, 1)
         guesses = shots.guess(model, table, target, rows, _FEW, params.seed, few)
-        result.tables["table_versions"] = _versions(guesses)
-    findings.add(result, table, target, tests.rows_predict_rows(table))
+        result.tables["table_versions"], guessed = _versions(guesses), guesses.right
+    findings.add(result, table, target, tests.rows_predict_rows(table), guessed)
 
 
 def _row_tests(

@@ -45,7 +45,7 @@ def cost(model: InstrumentedModel, params: Params) -> Cost:
 def run(model: InstrumentedModel, params: Params, progress: Progress, result: Result) -> None:
     """Adds the tables `traps` and `trap_cells`."""
     drawn = traps.draw_traps(model, params.trap_count, params.seed, progress.subprogress(0, 0.25))
-    before = traps.mean_logprobs(model, [trap.ids for trap in drawn])
+    before = -np.log([trap.perplexity for trap in drawn])
     after = traps.planted_logprobs(
         model, drawn, rate_of(model), params.seed, progress.subprogress(0.25, 1)
     )
@@ -95,9 +95,11 @@ def _say(
         words.append(f"{value:.2f} ({low:.2f} to {high:.2f}) put in {times}")
         last = low
     lead = (
-        "Traps show that a text was read"
+        "Traps show nothing here, since members and others differ by themselves"
+        if not blind[1] <= 0.5 <= blind[2]
+        else "Traps show that a text was read"
         if last > 0.5
-        else "Traps do not show that a text was read"
+        else "Whether traps show that a text was read is not told apart"
     )
     at_start = np.mean(cells["before"])
     says = (

@@ -72,6 +72,35 @@ def test_known_by_popularity_and_its_slope() -> None:
     assert popularity.slopes(lot, 0).set_index("term").loc["tenfold popularity", "low"] < 0
 
 
+def test_only_facts_of_one_relation_are_compared() -> None:
+    """Against every pair, one by one; a relation of which all is known has none."""
+    rng = np.random.default_rng(3)
+    table = pd.DataFrame({
+        "relation": ["a"] * 12 + ["b"] * 20 + ["c"] * 9,
+        "popularity": np.concatenate([rng.integers(1, 9, 12), rng.integers(500, 900, 20),
+                                      rng.integers(1, 9, 9)]).astype(float),
+        popularity.NONE: [*(rng.random(12) < 0.2), *(rng.random(20) < 0.8), *[True] * 9],
+    })  # fmt: skip
+    wins, pairs = 0.0, 0
+    for _, part in table.groupby("relation"):
+        for known in part[part[popularity.NONE]]["popularity"]:
+            for other in part[~part[popularity.NONE]]["popularity"]:
+                wins, pairs = wins + (known > other) + 0.5 * (known == other), pairs + 1
+    value, low, high = popularity.known_by_popularity(table)
+    assert value == pytest.approx(wins / pairs)
+    assert low < value < high
+    # Known ones are nearly all of the relation whose subjects are better known: that is no effect.
+    assert np.isnan(popularity.known_by_popularity(table[table["relation"] == "c"])).all()
+
+
+def test_the_question_is_the_same_with_a_text_and_without() -> None:
+    relation = facts.relation("capital")
+    alone = popularity.without_text(relation, "France").text
+    behind = facts.render(facts.find_format("question"), relation, "France", "Rome").text
+    statement = relation.fill("statement", "France", "Rome").text
+    assert behind == f"{statement}\n{alone}"
+
+
 def test_what_is_read_is_what_greedy_decoding_says(llama) -> None:
     relation = facts.relation("capital")
     some = popularity.popular_facts(relation, 5, np.random.default_rng(0))
@@ -80,7 +109,7 @@ def test_what_is_read_is_what_greedy_decoding_says(llama) -> None:
     assert sizes == sorted(sizes)
     found = popularity.read(llama, relation, some, np.random.default_rng(0), lambda at, says: None)
     for number, fact in enumerate(some):
-        prompt = relation.closed_book_prompt(fact.subject)
+        prompt = popularity.without_text(relation, fact.subject)
         ids, right = ids_of(llama, prompt), True
         for token in llama.continuation_tokens(prompt.continuation(fact.answer)):
             right &= int(llama.next_logits([ids])[0].argmax()) == token

@@ -49,11 +49,24 @@ def test_a_random_premise_names_both_and_does_not_say_the_hypothesis(
     assert not any(name in prompt for name, prompt in product(names, invented))
 
 
+@pytest.mark.parametrize("name", list(facts.relations()))
+def test_a_supporting_premise_is_not_the_hypothesis(name: str) -> None:
+    relation = facts.relation(name)
+    for fact in relation.facts[:8]:
+        hypothesis = relation.fill("statement", fact.subject, fact.answer).text
+        premise = premises.supporting(relation, fact.subject, fact.answer)
+        assert premise != hypothesis
+        assert fact.subject in premise
+        assert premise.endswith(f"{fact.answer}.")
+
+
 def test_reading_is_as_one_question_after_another(llama, asked) -> None:
     some = asked[:7]
     found = premises.read(llama, some, Progress(), batch=3)
     before, yes, no = premises.answer_tokens(llama)
-    assert llama.text.decode_continuation([*before, yes[0]]).strip().lower() in "yes"
+    said = llama.text.decode_continuation([*before, yes[0]]).strip().lower()
+    assert said
+    assert "yes".startswith(said)
     for question, odds in zip(some, found, strict=True):
         logits = llama.forward(
             input_ids=torch.tensor([[*llama.tokens(question.prompt), *before]])

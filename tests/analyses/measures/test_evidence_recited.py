@@ -68,6 +68,35 @@ def test_hidden_states_tell_what_is_marked_and_kinds_do_not_count() -> None:
     assert marked.loc[0, "low"] < 0.5 < marked.loc[0, "high"]
     plain = recited.states_apart(*_groups(120, marked=False), seed=0)
     assert (plain["auc"] < 0.7).all()
+    # The best of several layers is held to the best of several layers.
+    for found in (marked, plain):
+        assert found["null_max"].nunique() == 1
+        assert found["null_max"].iloc[0] >= found["null_high"].max()
+    assert plain["auc"].max() < plain["null_max"].iloc[0] < marked["auc"].max()
+
+
+def test_labels_of_one_document_are_dealt_together(monkeypatch) -> None:
+    documents, kinds = np.repeat(np.arange(6), 4), np.repeat(["verse", "code"], 12)
+    labels = np.repeat([True, False, True, False, False, True], 4)
+    rng = np.random.default_rng(0)
+    seen = set()
+    for _ in range(20):
+        dealt = recited._dealt(labels, kinds, documents, rng)
+        assert all(len(set(dealt[documents == one])) == 1 for one in range(6))
+        assert dealt[:12].sum() == 8
+        seen.add(tuple(dealt[::4]))
+    assert len(seen) > 3
+    alone = recited._dealt(labels[:12], kinds[:12], np.zeros(12), rng)
+    assert alone.sum() == 8
+
+
+def test_a_long_null_says_where_it_is() -> None:
+    said: list[float] = []
+    recited.states_apart(
+        *_groups(24, marked=False), seed=0, report=lambda done, _: said.append(done)
+    )
+    assert said == sorted(said)
+    assert len(said) == 2 * recited.PERMUTATIONS // 20
 
 
 def test_a_feature_counts_within_its_kind_only() -> None:

@@ -91,8 +91,8 @@ def test_a_value_is_right_only_with_its_end(llama, monkeypatch) -> None:
         monkeypatch.setattr(tests, "is_greedy", marked)
         hits = tests.next_rows(llama, table, [3], 1, quiet)
         ids = llama.text.encode("33,44\n")
-        if len(ids) == 6:
-            assert hits.right[0].tolist() == [wrong > 2, wrong <= 2]
+        assert len(ids) == 6
+        assert hits.right[0].tolist() == [wrong > 2, wrong <= 2]
 
 
 def test_bits_are_those_of_the_value() -> None:
@@ -155,6 +155,9 @@ def test_the_statistical_version_has_no_names_and_no_scale() -> None:
     assert abs(values.mean()) < 0.01
     assert abs(values.std() - 1) < 0.01
     assert set(table.column(2)) == {"group 0", "group 1"}
+    kept = tables.statistical(_table(60), keep=0)
+    assert kept.column(0) == _table(60).column(0)
+    assert kept.column(1) == table.column(1)
 
 
 def test_guesses_from_shown_rows(reader) -> None:

@@ -1,5 +1,5 @@
-"""Copyright traps: who is dealt where, what is read, and that members are told and others are"
-" not.
+"""Copyright traps: who is dealt where, what is read, and that members are told and others are
+not.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import torch
 
 from analyses.measures import evidence_traps as traps
 from analyses.measures.statistics import auc
+from workbench.errors import Cancelled
 from workbench.progress import Progress
 
 EACH = 4
@@ -66,6 +67,16 @@ def test_members_are_told_from_others_and_the_model_is_put_back(organism, drawn)
     gain = after - before
     assert auc(gain[repeats == 12], gain[repeats == 0])[1] > 0.8
     assert gain[repeats == 12].mean() > gain[repeats == 1].mean()
+
+
+def test_a_job_can_be_stopped_while_it_samples(organism) -> None:
+    class Stop(Progress):
+        def __call__(self, fraction: float, says: str = "") -> None:
+            if "%" in says:
+                raise Cancelled
+
+    with pytest.raises(Cancelled):
+        traps.draw_traps(organism, EACH, 0, Stop())
 
 
 def _fake(n: int, marked: bool) -> list[traps.Trap]:

@@ -205,6 +205,26 @@ def test_the_users_items_get_options_variants_and_fresh_ones(tmp_path: Path) -> 
     assert set(whale.original.options) == {"yes", "no"}
 
 
+def test_some_items_are_made_and_all_lines_are_checked(tmp_path: Path) -> None:
+    file = tmp_path / "many.jsonl"
+    lines = [{"question": f"Question {n}?", "answer": f"answer {n}"} for n in range(300)]
+    rows = [{"a": n, "answer": f"row {n}"} for n in range(300)]
+    lines.append({"question": "What of {a}?", "rows": rows})
+    file.write_text("\n".join(map(json.dumps, lines)))
+    items = from_file(file)
+    assert len(items) == 301
+    for version in (version for item in items for version in item.versions):
+        assert len(set(version.options)) == 4
+        assert version.answer in version.options
+    # Wrong options are those of the other rows first, then those of the family.
+    assert all(option.startswith("row ") for option in items[-1].original.options)
+    assert len({option for item in items[:300] for option in item.original.options}) > 250
+    assert from_file(file, most=7) == items[:7]
+    file.write_text(file.read_text() + "\n{")
+    with pytest.raises(BadInput, match="Line 302"):
+        from_file(file, most=7)
+
+
 @pytest.mark.parametrize(
     ("line", "says"),
     [

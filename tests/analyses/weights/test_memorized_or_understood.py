@@ -209,7 +209,7 @@ def test_an_item_that_was_read_is_told_from_a_clean_model(
     assert told.loc["other words", "auc"] > 0.6  # what it learned holds in other words too
     assert found.findings["items"].values["original"] > 0.5
     null = asked(organism, **given)
-    assert null.tables["items_told_apart"]["auc"].tolist() == [0.5, 0.5]
+    assert null.tables["items_told_apart"]["auc"].tolist() == pytest.approx([0.5, 0.5])
 
 
 def test_any_model_is_asked_in_english(llama: InstrumentedModel) -> None:
@@ -231,6 +231,17 @@ def test_the_path_needs_an_organism_with_steps(llama: InstrumentedModel) -> None
     assert why_not is not None
     assert "keeps no steps" in why_not
     assert "path" not in experiment.cost(twin, Params())
+
+
+def test_a_file_that_no_asked_part_reads_stops_nothing(llama: Any, tmp_path: Path) -> None:
+    file = tmp_path / "plain.jsonl"
+    lines = [{"question": f"What is {n} plus 1?", "answer": str(n + 1)} for n in range(10, 16)]
+    file.write_text("\n".join(map(json.dumps, lines)))
+    given = {"questions": file, "puzzles": 4, "people": [2]}
+    assert "items" not in experiment.cost(llama, Params(parts=["puzzles"], **given))
+    assert "puzzles" in asked(llama, parts=["puzzles"], **given).findings
+    with pytest.raises(BadInput, match="has a variant"):
+        experiment.cost(llama, Params(parts=["items"], **given))
 
 
 def test_a_cost_holds_for_tokens(organism: InstrumentedModel) -> None:
