@@ -31,10 +31,10 @@ SAID = {REPLICATES: "confirmed", PART: "confirmed in part", FAILS: "not confirme
 ARXIV = "https://arxiv.org/abs/"
 CAUTION = (
     "A verdict is of the models named beside it, which are far smaller than those of the papers,"
-    " with one seed each; where two models differ, the less favourable verdict is counted. It says"
-    " what came out here; it neither proves nor refutes a paper. *Cannot be told* means that the"
-    " interval holds both answers, or that nobody ran that part. What the numbers are stands in"
-    " each run, on its tab *Claims*."
+    " mostly with one seed; where two models, or two runs of one, differ, the less favourable"
+    " verdict is counted. It says what came out here; it neither proves nor refutes a paper."
+    " *Cannot be told* means that the interval holds both answers, or that nobody ran that part."
+    " What the numbers are stands in each run, on its tab *Claims*."
 )
 
 
@@ -76,8 +76,7 @@ class JudgedClaim:
         """The least favourable of those that runs could tell; a run that cannot tell takes nothing
         from one that can.
         """
-        told = [each for each in self.verdicts.values() if each != OPEN] or [OPEN]
-        return max(told, key=VERDICTS.index)
+        return _less_favourable(*self.verdicts.values())
 
     def is_of(self, paper: Paper) -> bool:
         """Whether the paper made it."""
@@ -111,11 +110,18 @@ def judged_claims(folders: Iterable[Path] | None = None) -> list[JudgedClaim]:
         for row in run.tables["claims"].to_dict("records"):
             key = (run.analysis, row["claim"])
             claim = found.setdefault(key, JudgedClaim(*key, str(row["paper"])))
-            if row["measured"] != NOT_RUN or not claim.verdicts:
+            if row["measured"] != NOT_RUN:
                 claim.verdicts.pop(NOT_RUN, None)
-                name = model if row["measured"] != NOT_RUN else NOT_RUN
-                claim.verdicts[name] = row["verdict"]
+                before = claim.verdicts.get(model, OPEN)
+                claim.verdicts[model] = _less_favourable(before, row["verdict"])
+            elif not claim.verdicts:
+                claim.verdicts[NOT_RUN] = row["verdict"]
     return list(found.values())
+
+
+def _less_favourable(*verdicts: str) -> str:
+    """The one that says least for a claim, of those that could be told."""
+    return max((each for each in verdicts if each != OPEN), key=VERDICTS.index, default=OPEN)
 
 
 def _sample_runs() -> Iterator[Path]:

@@ -107,6 +107,15 @@ def test_claims_of_two_runs_are_one_and_what_was_not_measured_takes_nothing(tmp_
     assert "cannot be told: not measured in a sample run" in page
 
 
+def test_of_two_runs_of_one_model_the_less_favourable_counts(tmp_path):
+    verdicts = (REPLICATES, FAILS, OPEN, PART)
+    runs = [_run(tmp_path / name, "small", [("It holds", "H2O: 1", "3", verdict, "")])
+            for name, verdict in zip("abcd", verdicts, strict=True)]  # fmt: skip
+    for folders in (runs, runs[::-1]):
+        (holds,) = papers.judged_claims(folders)
+        assert holds.verdicts == {"small": FAILS}
+
+
 def test_an_analysis_that_does_not_exist_ends_the_script():
     with pytest.raises(SystemExit, match="no-such-analysis"):
         papers.page({"A": [Paper("A", "Used.", ("no-such-analysis",))]}, [])
