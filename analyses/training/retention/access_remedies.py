@@ -43,6 +43,9 @@ PLAIN, PERMUTED = ORDERS = ("as it stands", "in permuted copies")
 COLD, RECITED, GIVEN = WAYS = ("cold", "after reciting", "passage given")
 
 
+_REMEDIES = {"read in permuted copies": (PERMUTED, COLD), "recited first": (PLAIN, RECITED)}
+
+
 @dataclass(frozen=True)
 class AccessDesign:
     """What is read.
@@ -115,7 +118,8 @@ def add_access_remedies(
     progress: Progress,
     design: AccessDesign = DESIGN,
 ) -> FinishedTrainings:
-    """Table `access_remedies` and its finding; what was kept for going on after a stop.
+    """Tables `access_remedies` and `access_effects`, and their finding; what was kept for going on
+    after a stop.
 
     Raises:
         Unfit: a model that is too large. NotFinite: a training that went astray.
@@ -225,31 +229,33 @@ def _tables(result: Result, table: pd.DataFrame) -> None:
         rows.append({"order": order, "asked": asked, "piece": piece, "said": said, "low": low,
                      "high": high, "never_read": other["said"].mean(), "n": len(own)})  # fmt: skip
     result.tables["access_remedies"] = pd.DataFrame(rows)
-
-
-def _say(result: Result, table: pd.DataFrame, design: AccessDesign) -> None:
-    later = table[table["read"] & (table["piece"] > 1)]
-
-    def of(order: str, asked: str) -> pd.DataFrame:
-        return later[(later["order"] == order) & (later["asked"] == asked)]
-
-    means = {(o, w): float(of(o, w)["said"].mean()) for o in ORDERS for w in WAYS}
-    apart, says = {}, []
-    for name, (order, way) in {
-        "read in permuted copies": (PERMUTED, COLD),
-        "recited first": (PLAIN, RECITED),
-    }.items():
-        one, other = of(order, way), of(PLAIN, COLD)
+    effects = []
+    for name, (order, way) in _REMEDIES.items():
+        one, other = _later(table, order, way), _later(table, PLAIN, COLD)
         value, (low, high) = difference(
             one["said"].to_numpy(), other["said"].to_numpy(),
             ((one["seed"] * 1000 + one["passage"]).to_numpy(),
              (other["seed"] * 1000 + other["passage"]).to_numpy()),
         )  # fmt: skip
-        apart[name] = value
-        says.append(
-            f"{name}, {percent(means[order, way])} ({100 * value:+.0f} points, 95 %:"
-            f" {100 * low:+.0f} to {100 * high:+.0f})"
-        )
+        effects.append({"remedy": name, "said": one["said"].mean(), "without": other["said"].mean(),
+                        "difference": value, "low": low, "high": high,
+                        "n": one["seed"].nunique() * one["passage"].nunique()})  # fmt: skip
+    result.tables["access_effects"] = pd.DataFrame(effects)
+
+
+def _later(table: pd.DataFrame, order: str, asked: str) -> pd.DataFrame:
+    """Of passages that were read the pieces behind the first, asked in one way."""
+    rows = table[table["read"] & (table["piece"] > 1)]
+    return rows[(rows["order"] == order) & (rows["asked"] == asked)]
+
+
+def _say(result: Result, table: pd.DataFrame, design: AccessDesign) -> None:
+    means = {(o, w): float(_later(table, o, w)["said"].mean()) for o in ORDERS for w in WAYS}
+    says = [
+        f"{row['remedy']}, {percent(row['said'])} ({100 * row['difference']:+.0f} points, 95 %:"
+        f" {100 * row['low']:+.0f} to {100 * row['high']:+.0f})"
+        for _, row in result.tables["access_effects"].iterrows()
+    ]
     never = float(table.loc[~table["read"] & (table["asked"] == COLD), "said"].mean())
     text = (
         f"Asked cold for a piece behind the first, a model that read its passages"

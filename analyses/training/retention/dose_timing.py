@@ -243,11 +243,12 @@ def _effects(table: pd.DataFrame, design: DoseDesign) -> list[dict[str, object]]
         ("read most often less once", table["dose"] == max(design.doses),
          table["dose"] == min(design.doses)),
     ]  # fmt: skip
+    texts = (table["seed"] * 10_000 + table["item"]).to_numpy()  # each is in both trainings
     rows: list[dict[str, object]] = []
     for what, one, other in pairs:
         for measure in ("gain", "recalled"):
             values = [table.loc[at, measure].to_numpy(float) for at in (one, other)]
-            apart, (low, high) = difference(values[0], values[1])
+            apart, (low, high) = difference(values[0], values[1], (texts[one], texts[other]))
             rows.append({"effect": what, "measure": measure, "difference": apart, "low": low,
                          "high": high, "n": int(one.sum() + other.sum())})  # fmt: skip
     return rows

@@ -5,9 +5,12 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from analyses.claims import FAILS, OPEN, PART, REPLICATES, Claim, Measured, verdict_of
-from analyses.measures.statistics import sign
-from workbench.wording import percent
+from analyses.measures.statistics import sign, wilson_of
+from analyses.training.retention.lab_selections import ONE_SEED, seeds_apart, swept_sizes
+from workbench.wording import percent, percent_span
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -33,42 +36,46 @@ def _dilution(result: Result) -> Measured:
     return _effect(result, "a corpus twice as long less the shorter", below=True)
 
 
+_HARDLY = 0.2
+"""Share of texts under which hardly any is recalled."""
+
+
 def _first_quarter(result: Result) -> Measured:
     table = result.tables["dose_timing"]
     rows = table[table["window"] == "0 to 25 %"]
     most = rows[rows["readings"] == rows["readings"].max()]
-    recalled, never = most["recalled"].mean(), most["never_read"].mean()
+    trainings = rows["updates"].nunique()  # the same texts are in each
+
+    def of(some: pd.DataFrame) -> tuple[float, float, float, float]:
+        share = float(np.average(some["recalled"], weights=some["n"]))
+        n = float(some["n"].sum()) / trainings
+        return share, *wilson_of(share, n), n
+
+    (share, low, high, n), (often, o_low, o_high, o_n) = of(rows), of(most)
     return Measured(
-        f"{percent(recalled)} recalled of those read {int(most['readings'].iloc[0])} times",
-        REPLICATES if recalled <= never + 0.02 else FAILS if recalled >= 0.5 else PART,
-        f"of those never read {percent(never)}",
+        f"{percent(share)} recalled, {percent(often)} of those read"
+        f" {int(most['readings'].iloc[0])} times",
+        verdict_of([sign(-high, -low, -_HARDLY), sign(-o_high, -o_low, -_HARDLY)]),
+        f"95 %: {percent_span(low, high)} of {n:.0f} texts, {percent_span(o_low, o_high)} of"
+        f" {o_n:.0f}; hardly any is under {percent(_HARDLY)}; never read:"
+        f" {percent(most['never_read'].mean())}",
     )
 
 
-def _said(result: Result, order: str, asked: str) -> tuple[float, float]:
-    """Mean share over the pieces behind the first, and half the width of its interval."""
-    table = result.tables["access_remedies"]
-    rows = table[(table["order"] == order) & (table["asked"] == asked) & (table["piece"] > 1)]
-    half = ((rows["high"] - rows["low"]) / 2).max() / len(rows) ** 0.5
-    return float(rows["said"].mean()), float(half)
-
-
 def _permuted(result: Result) -> Measured:
-    return _better(result, ("in permuted copies", "cold"))
+    return _better(result, "read in permuted copies")
 
 
 def _recited(result: Result) -> Measured:
-    return _better(result, ("as it stands", "after reciting"))
+    return _better(result, "recited first")
 
 
-def _better(result: Result, how: tuple[str, str]) -> Measured:
-    one, half = _said(result, *how)
-    other, of_other = _said(result, "as it stands", "cold")
-    apart, wide = one - other, math.hypot(half, of_other)
+def _better(result: Result, remedy: str) -> Measured:
+    row = result.tables["access_effects"].set_index("remedy").loc[remedy]
     return Measured(
-        f"{percent(one)} of the tokens, {percent(other)} without",
-        verdict_of([sign(apart - wide, apart + wide)]),
-        f"95 %: {100 * (apart - wide):+.0f} to {100 * (apart + wide):+.0f} points".replace(
+        f"{percent(row['said'])} of the tokens, {percent(row['without'])} without",
+        verdict_of([sign(row["low"], row["high"])]),
+        f"95 % over passages: {100 * row['low']:+.0f} to {100 * row['high']:+.0f} points".replace(
             "-", "−"
         ),
     )
@@ -90,45 +97,69 @@ def _test(result: Result, test: str, *, above: bool) -> Measured:
     table = result.tables["triples"]
     rows = table[table["test"] == test]
     row = rows.loc[rows["readings"].idxmax()]
-    told = sign(row["low"], row["high"], row["chance"])
+    low, high = row["low"], row["high"]
+    known = sign(low, high, max(row["chance"], row["most_read"]))
     if above:
-        verdict = verdict_of([told])
-    else:  # chance is what is claimed: an interval that holds it, and nothing near the fit
-        verdict = REPLICATES if told is None and row["right"] < 0.5 else PART
-        verdict = FAILS if row["right"] >= 0.5 else verdict
+        verdict = verdict_of([known])
+    elif row["right"] >= 0.5:
+        verdict = FAILS
+    elif sign(low, high, row["chance"]) is not True:  # chance is what is claimed
+        verdict = REPLICATES
+    else:  # above chance is no knowledge as long as naming what was read most often gets as much
+        verdict = PART if known is True else OPEN
     return Measured(
         f"{percent(row['right'])} right",
         verdict,
-        f"95 %: {percent(row['low'])} to {percent(row['high'])}, chance {percent(row['chance'])}",
+        f"95 %: {percent_span(low, high)}; chance {percent(row['chance'])}, naming what was read"
+        f" most often {percent(row['most_read'])}",
     )
 
 
 def _small_batches(result: Result) -> Measured:
     table = result.tables["training_choices"]
     most = table[table["readings"] == table["readings"].max()]
-    by = most.groupby("batch")[["gain", "left"]].mean()
-    gain = by["gain"].iloc[0] > by["gain"].iloc[-1]
-    left = by["left"].iloc[0] < by["left"].iloc[-1]
-    if by["left"].isna().any():
+    if most["left"].isna().any():
         return Measured("hardly anything was gained", OPEN, "")
-    return Measured(
-        f"gained {by['gain'].iloc[0]:.2f} against {by['gain'].iloc[-1]:.2f} nats, left"
-        f" {percent(max(0.0, by['left'].iloc[0]))} against {percent(by['left'].iloc[-1])}",
-        REPLICATES if gain and left else FAILS if not gain and not left else PART,
-        f"batches of {int(by.index[0])} and {int(by.index[-1])}, mean of all rates",
+    wide = (most["high"] - most["low"]) / 2
+    wide_later = (most["later_high"] - most["later_low"]) / 2
+    # The same texts at every rate: their errors are taken to go together, of gain and rest not.
+    by = (
+        most.assign(wide=wide, wide_left=np.hypot(wide_later, most["left"] * wide) / most["gain"])
+        .groupby("batch")[["gain", "left", "wide", "wide_left"]]
+        .mean()
     )
+    small, large = by.iloc[0], by.iloc[-1]
+    gain, of_gain = small["gain"] - large["gain"], math.hypot(small["wide"], large["wide"])
+    left, of_left = (
+        large["left"] - small["left"],
+        math.hypot(small["wide_left"], large["wide_left"]),
+    )
+    return Measured(
+        f"gained {small['gain']:.2f} against {large['gain']:.2f} nats, left"
+        f" {percent(max(0.0, small['left']))} against {percent(large['left'])}",
+        verdict_of([
+            sign(gain - of_gain, gain + of_gain), sign(left - of_left, left + of_left),
+        ]),
+        f"batches of {int(by.index[0])} and {int(by.index[-1])}, mean of all rates; 95 % over"
+        f" texts, at most: {gain - of_gain:+.2f} to {gain + of_gain:+.2f} nats more,"
+        f" {100 * (left - of_left):+.0f} to {100 * (left + of_left):+.0f} points less left".replace(
+            "-", "−"
+        ),
+    )  # fmt: skip
 
 
 def _descent(result: Result) -> Measured:
     mean = _by_repeats(result)["loss"]
-    worst, spread = mean.idxmax(), _spread(result)
+    worst, spread = mean.idxmax(), seeds_apart(result.tables["repeated_data"])
     rise, bump = mean[worst] - mean.iloc[0], mean[worst] - mean.iloc[-1]
+    if spread is None:
+        return Measured(f"up by {rise:.3f} at {int(worst)} repeats", OPEN, ONE_SEED)
     inside = worst not in (mean.index[0], mean.index[-1])
     return Measured(
         f"up by {rise:.3f} at {int(worst)} repeats, {bump:.3f} less at {int(mean.index[-1])}",
         REPLICATES if inside and rise > spread and bump > spread
         else FAILS if rise <= spread else PART,
-        f"seeds differ by {spread:.3f}",
+        f"seeds differ by up to {spread:.3f}",
     )  # fmt: skip
 
 
@@ -149,15 +180,8 @@ def _copying(result: Result) -> Measured:
 
 
 def _by_repeats(result: Result) -> pd.DataFrame:
-    table = result.tables["repeated_data"]
-    swept = table.groupby("width").filter(lambda rows: rows["repeats"].max() > 1)
+    swept = swept_sizes(result.tables["repeated_data"])
     return swept.groupby("repeats")[["loss", "copying"]].mean()
-
-
-def _spread(result: Result) -> float:
-    table = result.tables["repeated_data"]
-    apart = table.groupby(["width", "repeats"])["loss"].agg(lambda loss: loss.max() - loss.min())
-    return float(apart.mean())
 
 
 _HUBBLE = "Number and time by lot (Wei et al. 2025)"
@@ -172,9 +196,9 @@ CLAIMS = [
     Claim("As many readings in a longer training leave less: dilution",
           "Hubble: 500B tokens less than 100B", _dilution, _HUBBLE, "dose_effects"),
     Claim("Copies in permuted order make the middle of a passage reachable",
-          "GPT-2 large: both remedies help", _permuted, _ACCESS, "access_remedies"),
+          "GPT-2 large: both remedies help", _permuted, _ACCESS, "access_effects"),
     Claim("Reciting first makes the middle of a passage reachable",
-          "GPT-2 large: both remedies help", _recited, _ACCESS, "access_remedies"),
+          "GPT-2 large: both remedies help", _recited, _ACCESS, "access_effects"),
     Claim("Triples are stored", "LMKB: near exact fit", _stored, _BASE, "triples"),
     Claim("They are not found the other way (the reversal curse)",
           "chance", _reversal, _BASE, "triples"),

@@ -14,7 +14,8 @@ _GAIN = "How far its loss fell beyond that of texts of the same lot that were ne
 DOSE = (
     "One training holds all cells; which text is read how often and when is dealt by lot, so"
     " differences are caused by just that. Texts that were never read come from the same lot. The"
-    " rate is constant, so late updates take as much as early ones."
+    " rate is constant but for a warm-up over the first 20 updates, so the first quarter is read at"
+    " a somewhat lower rate than the others; from there on late updates take as much as early ones."
 )
 REMEDIES = (
     "Asked for is a piece of a passage by its first two tokens, behind the passage's key. “After"
@@ -22,8 +23,11 @@ REMEDIES = (
     " right passage stands in the prompt; less than 100 % there says that the model cannot copy."
 )
 TRIPLES = (
-    "Always the likeliest of eight candidates. Tuning is on questions of other subjects alone; the"
-    " other way asks for the subject; two facts: where the friend of somebody lives."
+    "Always the likeliest of eight candidates. Tuning is on questions of other subjects alone, so"
+    " every second subject is asked then, in all other tests each; the other way asks for the"
+    " subject; two facts: where the friend of somebody lives. Objects were dealt by lot and some"
+    " come more often, and most of the other subjects are read less: naming what was read most"
+    " often is right more often than chance, without knowing any triple."
 )
 CHOICES = (
     "The same rows in every training, so a larger batch means fewer updates. Then other text, as"
@@ -64,10 +68,19 @@ TABLES = [
         C("never_read", "The same of passages never read.", title="never read"),
         C("n", "Passages, of all seeds.", title="passages"),
     ]),
+    TableSchema("access_effects", "What the remedies add, of pieces behind the first.", [
+        C("remedy", "How the passages were read, or asked for."),
+        C("said", "Share of the tokens said with it."),
+        C("without", "Read as they stand and asked cold."),
+        C("difference", "The one less the other."), _LOW, _HIGH,
+        C("n", "Passages, of all seeds.", title="passages"),
+    ]),
     TableSchema("triples", "Triples of a knowledge base, asked in five ways.", [
         C("test", "How."), _READINGS,
         C("right", "Share for which the right candidate is the likeliest."), _LOW, _HIGH,
         C("chance", "One of so many."),
+        C("most_read", "What always naming the candidate that was read most often gets.",
+          title="naming the most read"),
         C("n", "Questions, of all seeds.", title="questions"),
     ]),
     TableSchema("training_choices", "Texts by batch, rate and duplication.", [

@@ -9,6 +9,7 @@ if TYPE_CHECKING:
 
     from workbench.result import Result
 
+ONE_SEED = "there was one seed, so how far seeds differ is not known"
 QUARTERS = ("0 to 25 %", "25 to 50 %", "50 to 75 %", "75 to 100 %")
 
 
@@ -55,9 +56,23 @@ def choices(run: Result) -> pd.DataFrame:
     return rows.assign(trained=[f"rate {rate:g}" for rate in rows["rate"]])
 
 
+def swept_sizes(table: pd.DataFrame) -> pd.DataFrame:
+    """Of the sizes that were trained on repeated data, without the ladder of clean trainings."""
+    return table.groupby("width").filter(lambda rows: rows["repeats"].max() > 1)
+
+
+def seeds_apart(table: pd.DataFrame) -> float | None:
+    """By how much the loss of two seeds differs at most, in a size and number of repeats; None
+    where there was one seed.
+    """
+    if table["seed"].nunique() < 2:
+        return None
+    losses = swept_sizes(table).groupby(["width", "repeats"])["loss"]
+    return float((losses.max() - losses.min()).max())
+
+
 def repeated(run: Result) -> pd.DataFrame:
     """Means of the seeds, of the sizes that were trained on repeated data."""
-    table = run.tables["repeated_data"]
-    swept = table.groupby("width").filter(lambda rows: rows["repeats"].max() > 1)
+    swept = swept_sizes(run.tables["repeated_data"])
     mean = swept.groupby(["width", "repeats"], as_index=False).mean()
     return mean.assign(model=[f"{n / 1e6:.1f} million weights" for n in mean["weights"]])

@@ -44,7 +44,7 @@ VIEWS = [
                ylabel="of its tokens (%)", interval=("low", "high"), hues=_REMEDIES,
                title="How much of a piece is said"),
         v.says(schema.REMEDIES, small=True),
-        v.table("access_remedies"),
+        v.table("access_effects"), v.table("access_remedies"),
     ]),
     v.View("Knowledge base", needs="triples", otherwise="the part was not run", parts=[
         v.finding("triples"),

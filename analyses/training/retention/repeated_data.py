@@ -10,7 +10,7 @@ Clean trainings of several sizes give a line from which a loss is read as an eff
 from __future__ import annotations
 
 import random
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from itertools import islice
 from typing import TYPE_CHECKING, Any
@@ -19,8 +19,9 @@ import numpy as np
 import pandas as pd
 
 from analyses.measures.exposure_trainings import FinishedTrainings, Ids, prose_pieces
+from analyses.training.retention.lab_selections import ONE_SEED, seeds_apart
 from workbench.cost import Cost
-from workbench.errors import Unfit
+from workbench.errors import BadInput, Unfit
 from workbench.lab import Stage, run_stages
 from workbench.lab.neutral import neutral_pieces
 from workbench.lab.training import padded
@@ -55,14 +56,15 @@ class RepeatDesign:
         sizes: that are trained at every number of repeats; ladder: sizes trained on clean data
             besides.
         repeats: how often the repeated set is read; 1 is clean.
-        updates, batch, row: of every training; one row of `batch` is of the repeated set.
+        updates, batch, row: of every training; one row of `batch` is of the repeated set. The
+            corpus has about 3,900 documents, each of which gives one row.
         held: rows that nobody reads.
     """
 
     sizes: tuple[SmallSize, ...] = (SmallSize(48, 3), SmallSize(80, 4))
     ladder: tuple[SmallSize, ...] = (SmallSize(24, 2), SmallSize(120, 5, 8))
-    repeats: tuple[int, ...] = (1, 4, 16, 64, 256, 512)
-    updates: int = 512
+    repeats: tuple[int, ...] = (1, 4, 16, 64, 224, 448)
+    updates: int = 448
     batch: int = 8
     row: int = 64
     held: int = 24
@@ -162,6 +164,24 @@ def repeated_rows(
     return rows
 
 
+def different_rows(pieces: Iterator[list[int]], n: int) -> list[Ids]:
+    """So many pieces, none twice: clean data are read once.
+
+    Raises:
+        BadInput: there are not as many.
+    """
+    found: dict[Ids, None] = {}
+    for ids in islice(pieces, n + n // 4):  # what comes twice is passed over, without end never
+        found[tuple(ids)] = None
+        if len(found) == n:
+            return list(found)
+    raise BadInput(
+        f"The prose that ships has no {n:,} different rows of this length.",
+        "updates times batch at most as many",
+        "Take fewer updates or shorter rows.",
+    )
+
+
 def _trained(
     model: InstrumentedModel,
     design: RepeatDesign,
@@ -172,11 +192,13 @@ def _trained(
 ) -> dict[str, list[float]]:
     draw = random.Random(f"{seed} rows")  # the same clean rows for all, in the same order
     beginning = list(model.text.beginning)
-    pieces = neutral_pieces(model.tokenizer, design.row, draw, "train")
-    own = [tuple(ids) for ids in islice(pieces, design.updates)]
+    pieces = different_rows(
+        neutral_pieces(model.tokenizer, design.row, draw, "train"), design.updates * design.batch
+    )
+    own, others = pieces[: design.updates], iter(pieces[design.updates :])
     repeated = repeated_rows(own, design.updates, repeats, random.Random(f"{seed} {repeats}"))
     steps = [
-        [[*beginning, *ids] for ids in (*islice(pieces, design.batch - 1), repeated[step])]
+        [[*beginning, *ids] for ids in (*islice(others, design.batch - 1), repeated[step])]
         for step in range(design.updates)
     ]
     module = small_model(size, model.card.d_vocab, 2 * design.row + 2, seed)
@@ -265,11 +287,12 @@ def _say(result: Result, design: RepeatDesign) -> None:
     worse = mean["loss"] - mean.index.get_level_values("width").map(clean["loss"])
     worst = worse.idxmax()
     last = max(design.repeats)
-    spread = swept.groupby(["width", "repeats"])["loss"].agg(np.ptp).max()
+    spread = seeds_apart(table)
     bump = float(worse[worst] - worse[worst[0], last])
-    if worse[worst] <= spread:
-        result.add(_no_rise(design, float(worse[worst]), float(spread)))
+    if worse[worst] <= (spread or 0.0):
+        result.add(_no_rise(design, float(worse[worst]), spread))
         return
+    differ = ONE_SEED if spread is None else f"seeds differ by up to {spread:.3f}"
     where = (
         f"most at {worst[1]} repeats, and {bump:.3f} less at {last}"
         if worst[1] != last
@@ -278,8 +301,7 @@ def _say(result: Result, design: RepeatDesign) -> None:
     copying = float(mean.loc[worst, "copying"]), float(clean.loc[worst[0], "copying"])
     says = (
         f"Where one row of {design.batch} is repeated, the loss on prose that nobody reads rises"
-        f" by up to {worse[worst]:.3f} nats per token, {where} (seeds differ by up to"
-        f" {spread:.3f})."
+        f" by up to {worse[worst]:.3f} nats per token, {where} ({differ})."
         f" Its effective size falls to {percent(mean.loc[worst, 'effective'])}; a second copy in"
         f" the context helps by {copying[0]:.2f} nats per token, after clean data by"
         f" {copying[1]:.2f}."
@@ -288,11 +310,16 @@ def _say(result: Result, design: RepeatDesign) -> None:
     result.add(Finding("repeated_data", values, says.replace("-", "−"), unit="nats per token"))
 
 
-def _no_rise(design: RepeatDesign, worse: float, spread: float) -> Finding:
+def _no_rise(design: RepeatDesign, worse: float, spread: float | None) -> Finding:
+    more = (
+        f" ({ONE_SEED})"
+        if spread is None
+        else f" by more than seeds differ ({max(0.0, worse):.3f} against {spread:.3f} nats per"
+        " token)"
+    )
     says = (
         f"Where one row of {design.batch} is repeated, the loss on prose that nobody reads does not"
-        f" rise by more than seeds differ ({max(0.0, worse):.3f} against {spread:.3f} nats per"
-        " token)."
+        f" rise{more}."
     )
     values = {"worse": worse, "repeats": -1.0, "bump": 0.0}
     return Finding("repeated_data", values, says, unit="nats per token")

@@ -5,6 +5,9 @@ Asked is always which of eight candidates the model finds likeliest, so chance i
 of a triple as it was read; the same in a question, before and after a light tuning on questions of
 *other* subjects; the subject of an object (the reversal); and the object of a friend (two triples
 put together). Subjects of whom nothing is read are asked too.
+
+Some candidates are read more often than others, and a model may prefer those without knowing of
+whom they are true. So beside chance stands what always naming the candidate read most often gets.
 """
 
 from __future__ import annotations
@@ -20,7 +23,6 @@ import pandas as pd
 from analyses.measures.exposure_trainings import (
     PER_WEIGHT,
     FinishedTrainings,
-    Ids,
     check_small,
     chosen_among,
     trained,
@@ -29,7 +31,7 @@ from analyses.measures.exposure_twins import names_that_ship
 from analyses.measures.statistics import share_interval
 from workbench.cost import Cost
 from workbench.errors import Unfit
-from workbench.lab import Stage
+from workbench.lab import Stage, run_stages
 from workbench.lab.neutral import neutral_pieces
 from workbench.result import Finding
 from workbench.wording import percent
@@ -201,12 +203,14 @@ def add_triples(
 
         numbers = done.of(str(n), make)
         for test in TESTS:
+            questions = _questions(design, base, test, seed + n)
             rows += [
-                {"seed": n, "test": test, "subject": int(subject),
-                 "readings": base.readings[int(subject)], "right": right}
-                for subject, right in zip(numbers[f"{test} of"], numbers[test], strict=True)
+                {"seed": n, "test": test, "subject": q.subject, "right": right,
+                 "readings": base.readings[q.subject], "chance": 1 / len(q.candidates),
+                 "most_read": most_read_right(base, q)}
+                for q, right in zip(questions, numbers[test], strict=True)
             ]  # fmt: skip
-    _tables(result, pd.DataFrame(rows), design)
+    _tables(result, pd.DataFrame(rows))
     _say(result, design)
     return done
 
@@ -219,14 +223,16 @@ def _asked(
     progress: Progress,
 ) -> dict[str, np.ndarray]:
     learn, tune = _stages(model, design, base, seed)
-    everybody = list(range(len(base.subjects)))
     numbers: dict[str, np.ndarray] = {}
-    with trained(model, [learn], seed, progress.subprogress(0, 0.8)):
+
+    def ask(test: str) -> None:
+        numbers[test] = _test(model, _questions(design, base, test, seed))
+
+    with trained(model, [learn], seed, progress.subprogress(0, 0.9)):
         for test in (FIT, QUESTION, REVERSED, JOINED):
-            numbers[test], numbers[f"{test} of"] = _test(model, design, base, test, everybody, seed)
-    with trained(model, [learn, tune], seed, progress.subprogress(0.8, 1)):
-        others = everybody[1::2]  # the even ones are those whose questions are learned
-        numbers[TUNED], numbers[f"{TUNED} of"] = _test(model, design, base, TUNED, others, seed)
+            ask(test)
+        run_stages(model.module, [tune], seed=seed, progress=progress.subprogress(0.9, 1))
+        ask(TUNED)
     return numbers
 
 
@@ -267,27 +273,55 @@ def _stages(
     )
 
 
-def _test(
-    model: InstrumentedModel,
-    design: TripleDesign,
-    base: KnowledgeBase,
-    test: str,
-    subjects: list[int],
-    seed: int,
-) -> tuple[np.ndarray, np.ndarray]:
-    """(is the right one the likeliest, of which subject), one for every subject and relation."""
+@dataclass(frozen=True)
+class TripleQuestion:
+    """What is asked of a subject: behind a prompt one of the candidates."""
+
+    subject: int
+    relation: str
+    prompt: str
+    candidates: list[str]
+    right: int
+
+
+def _questions(
+    design: TripleDesign, base: KnowledgeBase, test: str, seed: int
+) -> list[TripleQuestion]:
+    """One for every subject and relation; after tuning, of those alone whose questions were not
+    learned.
+    """
     draw = random.Random(f"{seed} {test}")
-    prompts: list[Ids] = []
-    options: list[list[Ids]] = []
-    right: list[int] = []
-    for subject in subjects:
-        for relation in RELATIONS:
-            prompt, candidates, answer = _question(design, base, test, subject, relation, draw)
-            prompts.append(tuple(model.text.encode(prompt)))
-            options.append([tuple(model.text.continuation(f" {name}")) for name in candidates])
-            right.append(answer)
+    subjects = range(len(base.subjects))
+    return [
+        TripleQuestion(subject, relation, *_question(design, base, test, subject, relation, draw))
+        for subject in (subjects[1::2] if test == TUNED else subjects)
+        for relation in RELATIONS
+    ]
+
+
+def _test(model: InstrumentedModel, questions: list[TripleQuestion]) -> np.ndarray:
+    """Whether the right candidate is the likeliest, of each question."""
+    prompts = [tuple(model.text.encode(q.prompt)) for q in questions]
+    options = [[tuple(model.text.continuation(f" {n}")) for n in q.candidates] for q in questions]
     chosen = chosen_among(model, prompts, options)
-    return (chosen == np.array(right)).astype(float), np.repeat(subjects, len(RELATIONS))
+    right: np.ndarray = chosen == np.array([q.right for q in questions])
+    return right.astype(float)
+
+
+def most_read_right(base: KnowledgeBase, question: TripleQuestion) -> float:
+    """How probably naming a candidate that is read most often is right; ties by lot."""
+    times = [_times_read(base, question, name) for name in question.candidates]
+    most = max(times)
+    return (times[question.right] == most) / times.count(most)
+
+
+def _times_read(base: KnowledgeBase, question: TripleQuestion, candidate: str) -> int:
+    """How often a candidate is read in triples of the relation that is asked for."""
+    return sum(
+        times
+        for subject, times in enumerate(base.readings)
+        if candidate in (base.subjects[subject], base.object_of(subject, question.relation))
+    )
 
 
 def _question(
@@ -317,13 +351,14 @@ def _question(
     return prompt, base.objects[relation], fact
 
 
-def _tables(result: Result, table: pd.DataFrame, design: TripleDesign) -> None:
+def _tables(result: Result, table: pd.DataFrame) -> None:
     rows = []
     for (test, readings), cell in table.groupby(["test", "readings"], sort=False):
         groups = (cell["seed"] * 1000 + cell["subject"]).to_numpy()
         right, (low, high) = share_interval(cell["right"].to_numpy(float), groups)
         rows.append({"test": test, "readings": readings, "right": right, "low": low, "high": high,
-                     "chance": 1 / design.objects, "n": len(cell)})  # fmt: skip
+                     "chance": cell["chance"].mean(), "most_read": cell["most_read"].mean(),
+                     "n": len(cell)})  # fmt: skip
     result.tables["triples"] = pd.DataFrame(rows)
 
 
@@ -334,8 +369,11 @@ def _say(result: Result, design: TripleDesign) -> None:
     words = [f"{test} {percent(most.loc[test, 'right'])}" for test in TESTS]
     says = (
         f"Triples read {max(design.readings)} times, the right one of {design.objects} is the"
-        f" likeliest: {', '.join(words)} (chance {percent(1 / design.objects)}; of subjects never"
-        f" read {percent(never.loc[FIT, 'right'])})."
+        f" likeliest: {', '.join(words)} (chance {percent(most.loc[FIT, 'chance'])}; of subjects"
+        f" never read {percent(never.loc[FIT, 'right'])}). Always naming what was read most often"
+        f" gets {percent(most.loc[QUESTION, 'most_read'])} of the objects and"
+        f" {percent(most.loc[REVERSED, 'most_read'])} the other way. Asked after tuning are only"
+        " subjects whose own questions were not learned, every second one."
     )
     keys = {FIT: "fit", QUESTION: "question", TUNED: "tuned", REVERSED: "reversed",
             JOINED: "joined"}  # fmt: skip

@@ -31,7 +31,8 @@ from analyses.training.retention.repeated_data import RepeatDesign, SmallSize
 from analyses.training.retention.training_choices import ChoiceDesign
 from analyses.training.retention.triples import FIT, JOINED, REVERSED, TripleDesign
 from tests.helpers import tiny
-from workbench.errors import Cancelled, Unfit
+from workbench.errors import BadInput, Cancelled, Unfit
+from workbench.organisms import corpus
 from workbench.progress import Progress, Update
 from workbench.result import Result
 
@@ -182,6 +183,43 @@ def test_a_knowledge_base_says_what_its_questions_ask(model: Any) -> None:
                     assert base.facts[number, relation] != base.facts[subject, relation]
 
 
+def test_who_names_what_was_read_most_often_by_hand() -> None:
+    base = triples.KnowledgeBase(
+        ["Ann", "Ben", "Cid", "Dan"], [4, 4, 1, 0], {"lives in": ["Oslo", "Rome", "Bern"]},
+        {(0, "lives in"): 0, (1, "lives in"): 1, (2, "lives in"): 1, (3, "lives in"): 2}, {},
+    )  # fmt: skip
+    objects = ["Oslo", "Rome", "Bern"]  # read 4, 5 and 0 times
+
+    def share(subject: int, candidates: list[str], right: int) -> float:
+        question = triples.TripleQuestion(subject, "lives in", "", candidates, right)
+        return triples.most_read_right(base, question)
+
+    assert [share(n, objects, n) for n in range(3)] == [0.0, 1.0, 0.0]
+    # The other way the candidates are subjects; of two that are read as often one by lot.
+    assert share(0, ["Ann", "Ben", "Cid"], 0) == 0.5
+    assert share(2, ["Cid", "Dan"], 0) == 1.0
+    assert share(3, ["Cid", "Dan"], 1) == 0.0
+
+
+def test_the_table_of_triples_holds_both_baselines(found: Result) -> None:
+    table = found.tables["triples"].set_index(["test", "readings"])
+    assert (table["chance"] > 1 / TRIPLES.objects - 1e-9).all()
+    own = table.xs(REVERSED)["most_read"]
+    assert own[4] > own[1] > own[0]
+    assert own[4] > table.xs(REVERSED)["chance"][4]
+    assert "Always naming what was read most often" in found.findings["triples"].says
+
+
+def test_tuning_goes_on_from_what_was_learned(model: Any) -> None:
+    base = triples.knowledge_base(model, TRIPLES, 0)
+    found = triples._asked(model, TRIPLES, base, 0, Progress())
+    stages = triples._stages(model, TRIPLES, base, 0)
+    with exposure_trainings.trained(model, stages, 0, Progress()):  # both in one training
+        questions = triples._questions(TRIPLES, base, triples.TUNED, 0)
+        assert triples._test(model, questions).tolist() == found[triples.TUNED].tolist()
+    assert {q.subject % 2 for q in questions} == {1}
+
+
 def test_every_choice_reads_the_same_rows(model: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     read: dict[int, list[tuple[int, ...]]] = {}
     batch = [0]
@@ -198,6 +236,82 @@ def test_every_choice_reads_the_same_rows(model: Any, monkeypatch: pytest.Monkey
     one, other = read.values()
     assert one == other
     assert len(one) == CHOICES.rows + CHOICES.later
+
+
+def test_clean_rows_are_read_once() -> None:
+    pieces = [[n % 5] for n in range(100)]
+    assert repeated_data.different_rows(iter(pieces), 5) == [(n,) for n in range(5)]
+    with pytest.raises(BadInput, match="no 6 different rows"):
+        repeated_data.different_rows(iter(pieces), 6)
+    whole = repeated_data.DESIGN
+    documents = sum(1 for _ in corpus.documents("train"))
+    assert whole.updates * whole.batch < documents
+    assert all(whole.updates % repeats == 0 for repeats in whole.repeats)
+
+
+def test_one_seed_says_nothing_of_double_descent() -> None:
+    table = pd.DataFrame({
+        "seed": 0, "width": [8, 16, 16, 16], "repeats": [1, 1, 4, 12],
+        "loss": [5.0, 4.0, 4.6, 4.1], "copying": 0.0, "effective": 1.0, "weights": 1.0,
+    })  # fmt: skip
+    result = Result("retention")
+    for losses, verdict in (([], "cannot be told"), ([7.0, 4.1, 4.7, 4.1], "replicates")):
+        other = [table.assign(seed=1, loss=losses)] if losses else []
+        result.tables["repeated_data"] = pd.concat([table, *other])
+        assert lab_claims._descent(result).verdict == verdict
+        repeated_data._say(result, REPEATS)
+        says = result.findings["repeated_data"].says
+        assert ("there was one seed" in says) == (not losses)
+        assert ("differ by up to 0.100" in says) == bool(losses)  # not the ladder's, the largest
+
+
+def test_a_text_in_both_trainings_counts_once() -> None:
+    """Gains that hang on the text alone: the second training adds no certainty."""
+    n = DOSE.texts
+    gain = np.random.default_rng(0).normal(size=n)
+    plan = [[3]] * n
+    match = np.zeros(n + DOSE.never)
+    numbers = {"gain": np.append(gain, np.zeros(DOSE.never)), "match": match}
+    once = dose_timing._rows(DOSE, numbers, plan, 0, 24)
+    twice = pd.concat([once, dose_timing._rows(DOSE, numbers, plan, 0, 48)], ignore_index=True)
+    late = [dose_timing._effects(table, DOSE)[0] for table in (once, twice)]
+    assert late[1]["difference"] == pytest.approx(late[0]["difference"])
+    assert late[1]["low"] == pytest.approx(late[0]["low"])
+
+
+def test_the_claim_of_the_other_way_by_its_baselines() -> None:
+    result = Result("retention")
+    row = {"test": REVERSED, "readings": 32, "chance": 0.125, "most_read": 0.4}
+    for right, low, high, verdict in (
+        (0.10, 0.05, 0.20, "replicates"), (0.27, 0.14, 0.40, "cannot be told"),
+        (0.48, 0.41, 0.55, "in part"), (0.80, 0.70, 0.90, "does not replicate"),
+    ):  # fmt: skip
+        result.tables["triples"] = pd.DataFrame([{**row, "right": right, "low": low, "high": high}])
+        assert lab_claims._reversal(result).verdict == verdict
+
+
+def test_the_first_quarter_is_judged_by_its_interval() -> None:
+    result = Result("retention")
+    for n, recalled, verdict in ((6, 0.0, "in part"), (40, 0.0, "replicates"),
+                                 (40, 0.6, "does not replicate")):  # fmt: skip
+        result.tables["dose_timing"] = pd.DataFrame([
+            {"updates": updates, "window": "0 to 25 %", "readings": readings, "n": n,
+             "recalled": recalled, "never_read": 0.0}
+            for updates in (24, 48) for readings in (1, 2, 4, 8)
+        ])  # fmt: skip
+        assert lab_claims._first_quarter(result).verdict == verdict
+
+
+def test_batches_are_judged_by_intervals_of_texts() -> None:
+    result = Result("retention")
+    for half, verdict in ((0.1, "replicates"), (3.0, "cannot be told")):
+        result.tables["training_choices"] = pd.DataFrame([
+            {"batch": batch, "rate": rate, "readings": 6, "gain": gain, "low": gain - half,
+             "high": gain + half, "later": gain * left, "later_low": gain * left - half,
+             "later_high": gain * left + half, "left": left}
+            for batch, gain, left in ((1, 6.0, 0.7), (16, 4.0, 1.0)) for rate in (1e-3, 3e-3)
+        ])  # fmt: skip
+        assert lab_claims._small_batches(result).verdict == verdict
 
 
 def test_more_repeats_are_fewer_pieces_of_as_many_rows() -> None:
