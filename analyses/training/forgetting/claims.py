@@ -26,10 +26,11 @@ if TYPE_CHECKING:
 
 PAPER = (
     "Kalajdzievski 2024, Hui et al. 2024 (HFT), Ren et al. 2024 (I-LoRA), Tao et al. 2023 (Learn or"
-    " Recall) and Zheng et al. 2025 (spurious forgetting)"
+    " Recall), Zheng et al. 2025 (spurious forgetting), code RLHF (2406.11715) and Cao et al. 2023"
+    " (Retentive or Forgetful)"
 )
 ABOUT = (
-    "The claims of papers on models of 1 to 13 billion parameters, and what this run measured of"
+    "The claims of papers on other, mostly much larger models, and what this run measured of"
     " each on its own model and task. A claim that fails here may hold for another task, and the"
     " other way round."
 )

@@ -53,7 +53,9 @@ PATH = (
 STAGES = (
     "Every text is dealt to its part by lot. Preference pairs: a prompt with two answers; in half"
     " of them the chosen one is a planted text's second half, in half the rejected one. “More"
-    " fine-tuning” is the branch without preference tuning: as many updates, on the other texts."
+    " fine-tuning” is the branch without preference tuning: further texts are read as often as"
+    " pairs are seen, in as many updates, at the same rate (lower than that of the stages before),"
+    " each update with a row of other prose beside them as in all fine-tuning."
 )
 TASKS = (
     "A row is what is said behind so many tasks. A task is a set of texts dealt by lot. Random"

@@ -199,6 +199,7 @@ def stage_curves(run: Result) -> pd.DataFrame:
     """
     table = run.tables["stage_survival"]
     rows = table[table["moment"].isin(_MAIN_LINE)]
+    rows = rows[rows["planted"] != "read in more fine-tuning"]  # in that branch alone
     return rows.assign(at=[_MAIN_LINE.index(moment) for moment in rows["moment"]])
 
 

@@ -30,22 +30,24 @@ def _survive(result: Result) -> Measured:
         f"{percent(after['recalled'])} of {percent(before['recalled'])}",
         REPLICATES if left >= 0.5 else PART if left >= 0.25 else FAILS,
         f"95 %: {percent(after['recalled_low'])} to {percent(after['recalled_high'])};"
-        f" behind as much more fine-tuning {percent(more['recalled'])}",
+        f" behind as much more fine-tuning at that rate {percent(more['recalled'])}",
     )
 
 
 def _hardly(result: Result) -> Measured:
     rows = _survival(result)
     chosen = rows.loc[("preference tuning", "chosen answers")]
-    read = rows.loc[("fine-tuning", "read in fine-tuning")]
+    read = rows.loc[("more fine-tuning", "read in more fine-tuning")]
+    measured = (
+        f"{percent(chosen['recalled'])} of chosen answers, {percent(read['recalled'])} of texts"
+        " read as often at that rate"
+    )
+    spread = f"95 %: {percent(chosen['recalled_low'])} to {percent(chosen['recalled_high'])}"
     if read["recalled"] < 0.1:
-        return Measured("hardly a text was recalled at all", OPEN, "")
+        return Measured(measured, OPEN, "at that rate reading plants hardly a text either")
     share = chosen["recalled"] / read["recalled"]
     return Measured(
-        f"{percent(chosen['recalled'])} of chosen answers, {percent(read['recalled'])} of texts"
-        " read as often",
-        REPLICATES if share <= 0.2 else PART if share <= 0.5 else FAILS,
-        f"95 %: {percent(chosen['recalled_low'])} to {percent(chosen['recalled_high'])}",
+        measured, REPLICATES if share <= 0.2 else PART if share <= 0.5 else FAILS, spread
     )
 
 

@@ -4,7 +4,8 @@
 One ledger: texts that are read in the first stage, texts that are read in the second, texts whose
 second half is the chosen answer of preference pairs, others whose second half is the rejected one,
 and texts that are never read; all dealt by lot. After every stage all of them are asked. The branch
-without preference tuning says what of a loss is just more training.
+without preference tuning reads further texts instead, as often as pairs are seen, in as many
+updates at the same rate: it says what of a loss is just more training, and what reading plants.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from __future__ import annotations
 import random
 from dataclasses import asdict, dataclass
 from itertools import islice
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -30,8 +31,14 @@ from hooks.mixed_weights import put_back
 from workbench.cost import Cost
 from workbench.lab import Stage, run_stages
 from workbench.lab.neutral import neutral_pieces
-from workbench.lab.preference import PreferencePair, PreferenceStage, prefer
+from workbench.lab.preference import (
+    PreferencePair,
+    PreferenceStage,
+    answer_log_probabilities,
+    prefer,
+)
 from workbench.result import Finding
+from workbench.torch_modes import ordinary
 from workbench.wording import percent
 
 if TYPE_CHECKING:
@@ -42,9 +49,9 @@ if TYPE_CHECKING:
 BEFORE, FIRST, SECOND, PREFERRED, MORE = MOMENTS = (
     "before", "pre-training", "fine-tuning", "preference tuning", "more fine-tuning",
 )  # fmt: skip
-IN_FIRST, IN_SECOND, CHOSEN, REJECTED, NEVER = PLANTED = (
+IN_FIRST, IN_SECOND, CHOSEN, REJECTED, NEVER, IN_MORE = PLANTED = (
     "read in pre-training", "read in fine-tuning", "chosen answers", "rejected answers",
-    "never read",
+    "never read", "read in more fine-tuning",
 )  # fmt: skip
 
 
@@ -56,7 +63,8 @@ class StageDesign:
         items: texts of every kind; readings: of those that are read, in their stage; rounds: how
             often each preference pair is seen.
         batch: texts, or pairs, of an update; row: of other text beside them.
-        rate, preference_rate: AdamW's learning rate; beta: of preference tuning.
+        rate, preference_rate: AdamW's learning rate, of the first two stages and of what comes
+            behind them; beta: of preference tuning.
     """
 
     items: int = 16
@@ -88,13 +96,14 @@ DESIGN = StageDesign()
 def stages_cost(model: InstrumentedModel, seeds: int, design: StageDesign = DESIGN) -> Cost:
     """What the trainings and the passes behind them cost."""
     learn = 2 * design.updates * (design.batch * (design.length + 1) + design.row + 1)
-    pairs = design.pair_updates * 2 * design.batch * (design.length + 1)
+    pairs = design.pair_updates * 2 * design.batch * 2 * (design.length + 1)
+    alone = 3 * 2 * design.items * 2 * (design.length + 1)  # before, and twice without learning
     more = design.pair_updates * (design.batch * (design.length + 1) + design.row + 1)
     updates = 2 * design.updates + 2 * design.pair_updates
     asked = len(MOMENTS) * len(PLANTED) * design.items * design.length
     return Cost(
-        forward=seeds * (learn + 2 * pairs + more + asked),
-        passes=seeds * (updates + design.pair_updates + len(MOMENTS)),
+        forward=seeds * (learn + pairs + alone + more + asked),
+        passes=seeds * (updates + 6 + len(MOMENTS)),
         backward=seeds * 2 * (learn + pairs + more),
         bytes=16.0 * model.card.n_params,
         seconds=PER_WEIGHT * model.card.n_params * seeds * updates,
@@ -133,7 +142,7 @@ def add_stages(
                 "seed": n, "moment": moment, "planted": kinds, "item": range(len(kinds)),
                 "gain": fell - fell[kinds == NEVER].mean(), "match": match,
                 "recalled": match >= design.recalled,
-                "preferred": numbers["preferred"][-1],
+                "likelier_before": numbers["likelier"][0], "likelier": numbers["likelier"][1],
             }))  # fmt: skip
     table = pd.concat(found, ignore_index=True)
     _tables(result, table)
@@ -145,8 +154,7 @@ def _trained(
     model: InstrumentedModel, design: StageDesign, seed: int, progress: Progress
 ) -> dict[str, np.ndarray]:
     n = design.items
-    texts = prose_pieces(model, (len(PLANTED) + 1) * n, design.length, seed)
-    asked, fillers = texts[: len(PLANTED) * n], texts[len(PLANTED) * n :]
+    asked = prose_pieces(model, len(PLANTED) * n, design.length, seed)
     of = {kind: asked[at * n : (at + 1) * n] for at, kind in enumerate(PLANTED)}
     numbers: dict[str, np.ndarray] = {}
 
@@ -158,7 +166,7 @@ def _trained(
     with put_back(parameters):
         ask(BEFORE)
         for at, (moment, kind) in enumerate(((FIRST, IN_FIRST), (SECOND, IN_SECOND))):
-            stage = _reading(model, design, moment, of[kind], design.readings, seed)
+            stage = _reading(model, design, moment, of[kind], design.readings, design.rate, seed)
             run_stages(
                 model.module,
                 [stage],
@@ -166,28 +174,40 @@ def _trained(
                 progress=progress.subprogress(at / 4, (at + 1) / 4),
             )
             ask(moment)
+        steps = _pairs(model, design, of[CHOSEN], of[REJECTED], of[IN_MORE], seed)
+        likelier = [chosen_likelier(model.module, steps)]
         with put_back(parameters):
-            log = prefer(
+            prefer(
                 model.module,
                 PreferenceStage(
-                    PREFERRED,
-                    _pairs(model, design, of[CHOSEN], of[REJECTED], fillers, seed),
-                    design.preference_rate,
-                    design.beta,
-                    design.warmup,
+                    PREFERRED, steps, design.preference_rate, design.beta, design.warmup
                 ),
                 progress=progress.subprogress(0.5, 0.8),
             )
             ask(PREFERRED)
-        more = _reading(model, design, MORE, fillers, design.rounds, seed)
+            likelier.append(chosen_likelier(model.module, steps))
+        more = _reading(
+            model, design, MORE, of[IN_MORE], design.rounds, design.preference_rate, seed
+        )
         run_stages(model.module, [more], seed=seed, progress=progress.subprogress(0.8, 1.0))
         ask(MORE)
-    return numbers | {"preferred": np.array(log.preferred)}
+    return numbers | {"likelier": np.array(likelier)}
+
+
+@ordinary
+def chosen_likelier(module: Any, steps: list[list[PreferencePair]]) -> float:
+    """Share of the distinct pairs whose chosen answer is likelier than the rejected one."""
+    import torch
+
+    pairs = list(dict.fromkeys(pair for step in steps for pair in step))
+    with torch.no_grad():
+        chosen, rejected = answer_log_probabilities(module, pairs)
+    return float((chosen > rejected).double().mean())
 
 
 def _reading(
     model: InstrumentedModel, design: StageDesign, name: str, texts: list[Ids], readings: int,
-    seed: int,
+    rate: float, seed: int,
 ) -> Stage:  # fmt: skip
     draw, beginning = random.Random(f"{seed} {name}"), list(model.text.beginning)
     other = neutral_pieces(model.tokenizer, design.row, draw, "train")
@@ -196,7 +216,7 @@ def _reading(
         [*rows[at : at + design.batch], [*beginning, *next(islice(other, 1))]]
         for at in range(0, len(rows), design.batch)
     ]
-    return Stage(name, steps, design.rate, warmup=design.warmup)
+    return Stage(name, steps, rate, warmup=design.warmup)
 
 
 def _pairs(
@@ -240,6 +260,7 @@ def _tables(result: Result, table: pd.DataFrame) -> None:
         ("read in fine-tuning: after preference tuning less before", IN_SECOND, PREFERRED, SECOND),
         ("read in fine-tuning: after more fine-tuning less before", IN_SECOND, MORE, SECOND),
         ("read in pre-training: after fine-tuning less before", IN_FIRST, SECOND, FIRST),
+        ("read in more fine-tuning: after it less before", IN_MORE, MORE, SECOND),
         ("chosen answers: after preference tuning less before", CHOSEN, PREFERRED, SECOND),
         ("rejected answers: after preference tuning less before", REJECTED, PREFERRED, SECOND),
     ]
@@ -259,11 +280,14 @@ def _say(result: Result, table: pd.DataFrame) -> None:
     says = (
         f"Of texts read in fine-tuning {percent(kept[SECOND, IN_SECOND])} are recalled behind it,"
         f" {percent(kept[PREFERRED, IN_SECOND])} behind preference tuning and"
-        f" {percent(kept[MORE, IN_SECOND])} behind as many updates of more fine-tuning. Of chosen"
-        f" answers {percent(kept[PREFERRED, CHOSEN])} are recalled, though the model prefers the"
-        f" chosen one in {percent(float(table['preferred'].mean()))} of the pairs; they gain"
+        f" {percent(kept[MORE, IN_SECOND])} behind as many updates of more fine-tuning at the same"
+        f" rate. Of chosen answers {percent(kept[PREFERRED, CHOSEN])} are recalled, of texts read"
+        f" as often at that rate {percent(kept[MORE, IN_MORE])}: the model finds the chosen answer"
+        f" likelier in {percent(float(table['likelier'].mean()))} of the pairs (before"
+        f" {percent(float(table['likelier_before'].mean()))}), and they gain"
         f" {_signed(gain[PREFERRED, CHOSEN] - gain[SECOND, CHOSEN])} nats per token, rejected ones"
-        f" {_signed(gain[PREFERRED, REJECTED] - gain[SECOND, REJECTED])}. Of texts never read"
+        f" {_signed(gain[PREFERRED, REJECTED] - gain[SECOND, REJECTED])}, texts that are read"
+        f" {_signed(gain[MORE, IN_MORE] - gain[SECOND, IN_MORE])}. Of texts never read"
         f" {percent(kept[PREFERRED, NEVER])} are recalled."
     )
     values = {
@@ -271,6 +295,8 @@ def _say(result: Result, table: pd.DataFrame) -> None:
         "preferred": float(kept[PREFERRED, IN_SECOND]),
         "more": float(kept[MORE, IN_SECOND]),
         "chosen": float(kept[PREFERRED, CHOSEN]),
+        "read": float(kept[MORE, IN_MORE]),
+        "likelier": float(table["likelier"].mean()),
     }
     result.add(Finding("stages", values, says, unit="share of texts"))
 

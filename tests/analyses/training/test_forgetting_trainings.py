@@ -24,6 +24,7 @@ from analyses.training.forgetting.task_sequence import FRESH, PRETRAINED, Sequen
 from analyses.training.forgetting.training_stages import (
     CHOSEN,
     IN_FIRST,
+    IN_MORE,
     IN_SECOND,
     NEVER,
     REJECTED,
@@ -84,6 +85,7 @@ def test_texts_are_gained_in_their_own_stage(found: Result) -> None:
     assert gain["pre-training", IN_FIRST] > 0.5
     assert abs(gain["pre-training", IN_SECOND]) < 0.5 * gain["pre-training", IN_FIRST]
     assert gain["fine-tuning", IN_SECOND] > 0.5
+    assert gain["more fine-tuning", IN_MORE] > gain["fine-tuning", IN_MORE] + 0.1
     assert gain["preference tuning", CHOSEN] > gain["preference tuning", REJECTED] + 0.5
     assert all(abs(gain[moment, NEVER]) < 1e-9 for moment in training_stages.MOMENTS)
 
@@ -103,6 +105,38 @@ def test_half_of_the_pairs_choose_a_planted_answer_and_half_reject_one(model: An
     for text in rejected:
         own = [p for p in pairs if p.prompt[front:] == text[:4]]
         assert {p.rejected for p in own} == {text[4:]}
+
+
+def test_both_branches_have_as_many_updates_at_one_rate(
+    model: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: dict[str, tuple[float, int]] = {}
+
+    def prefer(module: Any, stage: Any, **more: Any) -> None:
+        seen[stage.name] = stage.rate, len(stage.steps)
+
+    def read(module: Any, stages: Any, **more: Any) -> None:
+        seen.update({stage.name: (stage.rate, len(stage.steps)) for stage in stages})
+
+    monkeypatch.setattr(training_stages, "prefer", prefer)
+    monkeypatch.setattr(training_stages, "run_stages", read)
+    training_stages._trained(model, STAGES, 0, Progress())
+    assert seen["more fine-tuning"] == seen["preference tuning"] == (3e-3, STAGES.pair_updates)
+    assert seen["fine-tuning"] == (1e-2, STAGES.updates)
+
+
+def test_the_share_of_pairs_with_a_likelier_chosen_answer_by_hand(model: Any) -> None:
+    texts = exposure_trainings.prose_pieces(model, 12, 8, 0)
+    steps = training_stages._pairs(model, STAGES, texts[:4], texts[4:8], texts[8:], 0)
+
+    def nats(prompt: tuple[int, ...], answer: tuple[int, ...]) -> float:
+        with torch.no_grad():
+            logits = model.module(torch.tensor([[*prompt, *answer]])).logits[0].log_softmax(-1)
+        return sum(float(logits[len(prompt) - 1 + n, id]) for n, id in enumerate(answer))
+
+    pairs = {pair for step in steps for pair in step}
+    hits = [nats(p.prompt, p.chosen) > nats(p.prompt, p.rejected) for p in pairs]
+    assert training_stages.chosen_likelier(model.module, steps) == np.mean(hits)
 
 
 def test_backward_transfer_by_hand() -> None:
