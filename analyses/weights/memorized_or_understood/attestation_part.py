@@ -164,8 +164,8 @@ def _say(
     result.add(
         Finding(
             "supported", {"auc": own.supported[0], "invented": own.invented[0]},
-            f"{'Premises count' if can else 'Premises do not count'}: one that supports the"
-            f" hypothesis gets more of a yes than a random one with probability"
+            f"{'Premises count' if can else 'That premises count is not shown'}: one that supports"
+            f" the hypothesis gets more of a yes than a random one with probability"
             f" {own.supported[0]:.2f} (95 %: {own.supported[1]:.2f} to {own.supported[2]:.2f};"
             f" untrained twin, by the wording alone, {null.supported[0]:.2f}), with invented names,"
             f" which nobody can have read, {own.invented[0]:.2f} ({own.invented[1]:.2f} to"
