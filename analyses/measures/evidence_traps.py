@@ -91,8 +91,8 @@ def draw_traps(
         found = _sampled(model, length, need, seed, part)
         logprob = mean_logprobs(model, found, part)
         order = np.argsort(-logprob, kind="stable")  # the likeliest first
-        for level, part in zip((LOW, HIGH), np.array_split(order, 2), strict=True):
-            dealt = list(part)
+        for level, half in zip((LOW, HIGH), np.array_split(order, 2), strict=True):
+            dealt = list(half)
             lot.shuffle(dealt)
             for at, index in enumerate(dealt):
                 cell = at // each
