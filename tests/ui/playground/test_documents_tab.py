@@ -31,7 +31,7 @@ def mixed(tmp_path: Path) -> list[str]:
     """Files of every kind, and one of none."""
     (tmp_path / "letter.txt").write_text(f"{HOSTILE * 40}\nWrite to anna@example.org now.")
     (tmp_path / "facts.csv").write_text("prompt,answer\nThe capital of France is,Paris\n")
-    item = {"question": HOSTILE, "options": ["red", "green", "blue"], "answer": "A"}
+    item = {"question": HOSTILE, "options": ["red", "blue", "green"]}
     (tmp_path / "test.jsonl").write_text(json.dumps(item))
     (tmp_path / "scan.pdf").write_bytes(b"%PDF\0")
     return [str(p) for p in sorted(tmp_path.iterdir())]
