@@ -78,7 +78,7 @@ def test_the_newest_run_of_these_weights_is_on_the_card(model, runs):
     assert "so it is not told from that" in card.findings["keeps"].says
     assert card.findings["card"].values == {"answered": 3, "asked": len(ROWS), "told": 1}
     missing = table[table["state"] != MEASURED]
-    assert (missing["says"].str.len() > 0).sum() >= 2
+    assert (missing["says"].str.len() > 0).any()
 
 
 def test_a_run_that_vanishes_or_breaks_is_passed_by(model, runs):

@@ -446,7 +446,7 @@ def test_an_analysis_of_a_third_party_brings_its_tab_and_roles(
     app, tmp_path_factory, monkeypatch, tab, shown
 ):
     before = [form.tab for _, form in playground.forms()]
-    assert before == ["trace", "from", "audit", "features", "pairs", "edit"]
+    assert before == ["trace", "from", "audit", "features", "pairs", "slots", "edit"]
     source = fake_package.SOURCE + FORM.replace("TAB", tab)
     fake_package.install(tmp_path_factory.mktemp("package"), monkeypatch, source)
     try:

@@ -87,7 +87,7 @@ def test_an_analysis_that_is_not_installed_leaves_findings_and_tables() -> None:
 
 def test_a_view_that_is_not_shown_has_no_page_of_its_own(text: str) -> None:
     assert "<h2>Transfer</h2>" in text
-    assert "Not shown" not in text
+    assert "Not shown – Transfer" not in text
     less = html_file.html(synthetic_result(transfer=False))
     assert "Not shown – Transfer: " in less
     assert "<h2>Transfer</h2>" not in less
