@@ -108,6 +108,7 @@ def chromium() -> Iterator[Any]:
     )
     if not found:
         pytest.skip("no Chromium on this machine: `make chromium` installs it")
+    api.expect.set_options(timeout=60_000)  # machines of tests are slow and shared
     with api.sync_playwright() as play:
         opened = play.chromium.launch(executable_path=found, args=_ARGUMENTS)
         try:

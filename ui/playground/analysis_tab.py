@@ -59,14 +59,12 @@ class AnalysisTab:
         choose: what they are when the analysis of a name is chosen; "" is the list.
         fits: outputs that depend on the model.
         fit: what they are once there is a model, or it cannot be loaded.
-        ready: called with the event after which another model is there.
     """
 
     columns: list[Any]
     choose: Callable[[str], list[Any]]
     fits: list[Any]
     fit: Callable[[], list[Any]]
-    ready: Callable[[Any], None]
 
 
 @dataclass(frozen=True)
@@ -142,7 +140,8 @@ def build(app: AppState) -> AnalysisTab:
 
     for clicked in (listed, *(form.heading for form in laid_out)):
         clicked.choose(chosen, None, columns, **QUIET)
-    again = [_wire(app, form, queue, error_box) for form in laid_out]
+    for form in laid_out:
+        _wire(app, form, queue, error_box)
 
     def cancel(event: gr.EventData) -> list[str]:
         try:
@@ -162,12 +161,8 @@ def build(app: AppState) -> AnalysisTab:
         updates = [_questions_html(app.slot.model)]
         return updates + [update for form in laid_out for update in _fit(app, form)]
 
-    def ready(event: Any) -> None:
-        for follow in again:
-            follow(event)
-
     fits = [listed, *(output for form in laid_out for output in form.fits)]
-    return AnalysisTab(columns, choose, fits, fit, ready)
+    return AnalysisTab(columns, choose, fits, fit)
 
 
 def _questions_html(model: Any) -> str:
@@ -216,10 +211,8 @@ def _heading_html(analysis: Analysis) -> str:
     )
 
 
-def _wire(app: AppState, form: _Form, queue: Any, error_box: Any) -> Callable[[Any], None]:
-    """Run asks, and whatever changes in the form changes what it says of the time; gives what
-    `FormNotes.wire` gives.
-    """
+def _wire(app: AppState, form: _Form, queue: Any, error_box: Any) -> None:
+    """Run asks, and whatever changes in the form changes what it says of the time."""
 
     def start(*raw: Any) -> list[str]:
         try:
@@ -232,7 +225,7 @@ def _wire(app: AppState, form: _Form, queue: Any, error_box: Any) -> Callable[[A
 
     begun = form.run.click(start, form.components, [queue, error_box], **QUIET)
     begun.then(None, None, None, js=_TO_QUEUE)
-    return form.notes.wire(form.components, lambda *raw: forms.read(form.fields, raw))
+    form.notes.wire(form.components, lambda *raw: forms.read(form.fields, raw))
 
 
 def _fit(app: AppState, form: _Form) -> list[Any]:

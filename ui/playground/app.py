@@ -45,6 +45,7 @@ from ui.playground import (
     slots_tab,
     stream_recovery,
 )
+from ui.playground.form_notes import TELL_FORMS
 from ui.playground.form_tab import FormTab
 from ui.playground.inject_head import InjectHead
 from ui.playground.theme import AT_ONCE, PLAIN, theme
@@ -192,16 +193,28 @@ def blocks(app: AppState) -> gr.Blocks:
         gr.on([page.load, looking.tick], look, shown, [status, shown], **AT_ONCE)
         ready = shown.change(loaded, None, [trying.grid, trying.chat, once, *fits], **AT_ONCE)
         trying.first(ready)
-        for follow in (asking.ready, *(tab.ready for tab in built)):
-            follow(ready)
+        ready.then(None, None, None, js=TELL_FORMS, **AT_ONCE)
         # What the address asks for is done once, and not again with another model.
         first = once.change(lambda: None, None, None, **AT_ONCE)
         for tab in built:
             tab.first(first)
         api.add(app)
         stream_recovery.recover_events(page)
+    _mark_nothing_as_loading(page, status)
     page.queue(default_concurrency_limit=8)
     return page
+
+
+def _mark_nothing_as_loading(page: gr.Blocks, first: gr.HTML) -> None:
+    """Keep the browser from marking all that an event may change, where nothing is shown of it.
+
+    With every event it goes through whatever any event ever marked, and looks for each in the tree
+    of all components, from the first on: with some hundred fields of forms to fit, for each tick of
+    a clock a second in which nothing else is done.
+    """
+    for function in page.fns.values():
+        if function.show_progress == "hidden":
+            function.show_progress_on = [first]
 
 
 def _status(app: AppState) -> str:

@@ -1,6 +1,6 @@
 """What a form says before it is run: how its text is cut, how long that takes and how much memory.
 
-Both follow what is typed, and the model that is there.
+Both follow what is typed, and the model that is there; nothing is asked for a form out of view.
 """
 
 from __future__ import annotations
@@ -16,6 +16,21 @@ from ui.playground import html_parts
 from ui.playground.theme import AT_ONCE, PLAIN
 from workbench.errors import WorkbenchError
 from workbench.registry import Analysis
+
+# The line asks for what it says when it comes into view, and once there is another model. The
+# browser goes on marking all fields of an event as loading or not, each with a walk through the
+# page's tree: asked for all forms at once, every tick of a clock took it a second of work.
+_SEEN = """
+let shown = false;
+new ResizeObserver(() => {
+  const before = shown;
+  shown = element.offsetParent !== null;
+  if (shown && !before) trigger('seen', {});
+}).observe(element);
+addEventListener('wb-model', () => { if (element.offsetParent) trigger('seen', {}); });
+"""
+TELL_FORMS = "() => { dispatchEvent(new Event('wb-model')); }"
+"""To run in the page once there is another model."""
 
 
 class FormNotes:
@@ -36,6 +51,7 @@ class FormNotes:
             estimates.line(self._analysis, None, {}),
             elem_id=f"takes-{self._name}",
             min_width=160,
+            js_on_load=_SEEN,
             **PLAIN,
         )
         return self._takes
@@ -47,14 +63,8 @@ class FormNotes:
         )
         return self._preview
 
-    def wire(
-        self, inputs: Sequence[Any], asked: Callable[..., Mapping[str, Any]]
-    ) -> Callable[[Any], None]:
-        """Have both follow the inputs, of which `asked` makes parameters.
-
-        Returns:
-            what is called with the event after which another model is there.
-        """
+    def wire(self, inputs: Sequence[Any], asked: Callable[..., Mapping[str, Any]]) -> None:
+        """Have both follow the inputs, of which `asked` makes parameters."""
 
         def say(*raw: Any) -> list[str]:
             model = self._app.slot.model
@@ -65,15 +75,7 @@ class FormNotes:
             except WorkbenchError:  # something that is being typed; its own message comes with Run
                 return ["", ""]
 
-        shown = {"fn": say, "inputs": list(inputs), "outputs": [self._takes, self._preview]}
-        gr.on(
-            [component.change for component in inputs],
-            **shown,
-            trigger_mode="always_last",
-            **AT_ONCE,
-        )
-
-        def ready(event: Any) -> None:
-            event.then(**shown, **AT_ONCE)
-
-        return ready
+        shown = [self._takes, self._preview]
+        changes = [component.change for component in inputs]
+        gr.on(changes, say, list(inputs), shown, trigger_mode="always_last", **AT_ONCE)
+        self._takes.seen(say, list(inputs), shown, trigger_mode="always_last", **AT_ONCE)

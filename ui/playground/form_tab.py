@@ -20,11 +20,8 @@ class FormTab:
         fit: what they are once there is a model.
         first: called with the event after which the model is there: does what the page's address
             asks for.
-        ready: called with the event after which another model is there: does what depends on what
-            was typed.
     """
 
     fits: list[Any] = field(default_factory=list)
     fit: Callable[[], list[Any]] = list
     first: Callable[[Any], None] = _nothing
-    ready: Callable[[Any], None] = _nothing

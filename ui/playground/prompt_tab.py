@@ -64,14 +64,16 @@ def build(app: AppState, tab: Any) -> PromptTab:
     page.save.wire(app, page.request)
     answers = _Answers(app, roles)
 
-    def show(event: Callable[..., Any], **options: Any) -> None:
+    def show(event: Callable[..., Any]) -> None:
         event(
             answers.show,
             page.request,
             [page.answer, page.note, page.error_box],
             js=STAMP,
             concurrency_limit=WAITING,
-            **options,
+            # Also while an earlier request of the same event waits for a model that a run has: it
+            # may be another model by now.
+            trigger_mode="multiple",
             **QUIET,
         )
 
@@ -88,7 +90,7 @@ def build(app: AppState, tab: Any) -> PromptTab:
         page.length.release,
         page.second.input,
     ):
-        show(happens, trigger_mode="multiple")
+        show(happens)
     texts = [page.prompt, page.memory, page.context]
     for button, (_, *example) in zip(page.examples, EXAMPLES, strict=True):
         button.click(lambda example=example: example, None, texts, **AT_ONCE)

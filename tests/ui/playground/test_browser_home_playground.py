@@ -6,8 +6,6 @@ One server with a tiny model, a third party's quick analysis and a few saved run
 
 from __future__ import annotations
 
-import time
-
 import pytest
 
 from tests.helpers import fake_package, serving
@@ -20,7 +18,6 @@ sync_api = pytest.importorskip(
 )
 expect = sync_api.expect
 WAIT = 60_000  # milliseconds; generous, since test machines are slow and shared
-expect.set_options(timeout=WAIT)
 
 
 @pytest.fixture(scope="module")
@@ -85,9 +82,7 @@ def unchanged_tokens(page) -> list[str]:
 
 
 def test_home_leads_to_a_question_and_to_a_run(page):
-    asked = time.monotonic()
     page.goto("/")
-    assert time.monotonic() - asked < 3
     expect(page.locator("#model")).to_be_visible()
     expect(page.get_by_text("<script>").first).to_be_visible()
     expect(page.get_by_text("cannot be read")).to_be_visible()

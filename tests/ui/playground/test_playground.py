@@ -357,11 +357,39 @@ def test_gradios_page_gets_our_head_and_names_nothing_foreign():
 
 
 @pytest.fixture
-def endpoints(app):
-    from ui.playground.app import blocks
+def blocks(app):
+    return playground.blocks(app)
 
-    page = blocks(app)
-    return {fn.api_name: fn.fn for fn in page.fns.values() if fn.api_visibility == "public"}
+
+def test_a_prompt_is_asked_again_while_the_request_before_waits_for_a_model(blocks):
+    """Else a switch of the model would go unanswered until the run that has the old one ends."""
+    output = next(c for c in blocks.config["components"] if c["props"].get("elem_id") == "answer")
+    asking = [d for d in blocks.config["dependencies"] if output["id"] in d["outputs"]]
+    assert len(asking) > 8
+    assert {d["trigger_mode"] for d in asking} == {"multiple"}
+
+
+def test_nothing_is_marked_as_loading_where_nothing_is_shown_of_it(blocks):
+    """The browser walks through the tree of all components for each mark, with every event."""
+    hidden = [d for d in blocks.config["dependencies"] if d["show_progress"] == "hidden"]
+    assert len(hidden) > 100
+    assert len({tuple(d["show_progress_on"]) for d in hidden}) == 1
+
+
+def test_a_form_is_asked_about_only_once_it_is_in_view(blocks):
+    """What all forms hold, sent at once with every model, took a page seconds."""
+    by_itself = [
+        d
+        for d in blocks.config["dependencies"]
+        if {"load", "then", "tick"} & {name for _, name in d["targets"]}
+    ]
+    assert by_itself
+    assert max(len(dependency["inputs"]) for dependency in by_itself) < 15
+
+
+@pytest.fixture
+def endpoints(blocks):
+    return {fn.api_name: fn.fn for fn in blocks.fns.values() if fn.api_visibility == "public"}
 
 
 def test_only_the_documented_endpoints_are_public(endpoints):
