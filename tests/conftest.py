@@ -60,8 +60,19 @@ def _long_files_first(items: list[pytest.Item]) -> None:
 
 
 def pytest_collection_finish() -> None:
-    """What is imported by now stays: no collection of garbage need look through it again and
-    again, which took seconds in some tests.
+    _keep_what_is_there()
+
+
+@pytest.fixture(scope="module", autouse=True)
+def what_a_file_leaves_is_kept():
+    yield
+    _keep_what_is_there()
+
+
+def _keep_what_is_there() -> None:
+    """What is imported, or left by a server, by now stays: no collection of garbage need look
+    through it again and again, which took two seconds each, and minutes where memory is said to run
+    out.
     """
     gc.collect()
     gc.freeze()

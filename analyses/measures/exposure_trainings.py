@@ -23,6 +23,7 @@ from analyses.measures.scoring import score
 from analyses.measures.windows import Window
 from hooks.mixed_weights import put_back
 from workbench import checkpointing, paths
+from workbench.cost import Cost
 from workbench.errors import BadInput, Unfit
 from workbench.lab import Stage, run_stages
 from workbench.models.card import weight_hash
@@ -40,8 +41,7 @@ if TYPE_CHECKING:
     from workbench.progress import Progress
 
 MOST_WEIGHTS = 20_000_000
-PER_WEIGHT = 6e-9
-"""Seconds AdamW takes for a weight on one core."""
+_PER_WEIGHT = 6e-9  # seconds AdamW takes for a weight on one core
 Ids = tuple[int, ...]
 Numbers = Mapping[str, Any]
 """Arrays or lists of numbers by name."""
@@ -68,6 +68,24 @@ def check_small(model: InstrumentedModel) -> None:
             "a small model in floating point, in memory",
             "Ask organism/planted, or leave the part out.",
         )
+
+
+def trainings_cost(
+    model: InstrumentedModel, updates: float, learned: float, asked: float, passes: float
+) -> Cost:
+    """What trainings cost together.
+
+    Args:
+        updates: of all weights, by AdamW; learned: tokens that they read.
+        asked: tokens read without learning, in so many passes.
+    """
+    return Cost(
+        forward=learned + asked,
+        passes=updates + passes,
+        backward=2 * learned,
+        bytes=16.0 * model.card.n_params,
+        seconds=_PER_WEIGHT * model.card.n_params * updates,
+    )
 
 
 def prose_pieces(

@@ -8,7 +8,7 @@ from transformers.models.llama.modeling_llama import LlamaMLP
 
 from workbench.memory_lm.configuration import EXPERT_RETRIEVAL, PRODUCT_KEYS, MemoryLMConfig
 from workbench.memory_lm.expert_retrieval import ExpertRetrieval
-from workbench.memory_lm.product_keys import ProductKeyMemory
+from workbench.memory_lm.product_keys import ProductKeyed, ProductKeyMemory
 
 
 class MemoryLMForCausalLM(LlamaForCausalLM):
@@ -23,7 +23,7 @@ class MemoryLMForCausalLM(LlamaForCausalLM):
         self.post_init()
         # The decoder inside initializes its own layers, and does not know of memories.
         for module in self.modules():
-            if isinstance(module, ProductKeyMemory | ExpertRetrieval):
+            if isinstance(module, ProductKeyed):
                 module.start()
 
 

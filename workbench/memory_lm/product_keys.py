@@ -31,8 +31,8 @@ class ProductKeyReads:
     weight: Tensor
 
 
-class ProductKeyMemory(nn.Module):
-    """n² slots, of which each head reads k; the heads' readings are added."""
+class ProductKeyed(nn.Module):
+    """n² values, of which each head reads k by product keys; the heads' readings are added."""
 
     def __init__(self, config: MemoryLMConfig) -> None:
         super().__init__()
@@ -55,11 +55,15 @@ class ProductKeyMemory(nn.Module):
         return out
 
     def look_up(self, x: Tensor) -> ProductKeyReads:
-        """The slots that each token reads; x is (batch, pos, d_model)."""
+        """What each token reads; x is (batch, pos, d_model)."""
         query: Tensor = self.query(x).unflatten(-1, (self.heads, 2 * self.d_half))
         query = self.query_norm(query).unflatten(-1, (2, self.d_half))
         index, score = best_of_pairs(query, self.keys, self.reads)
         return ProductKeyReads(query, index, score, score.softmax(-1))
+
+
+class ProductKeyMemory(ProductKeyed):
+    """The values are slots, each weighed by its key alone."""
 
 
 def best_of_pairs(query: Tensor, keys: Tensor, k: int) -> tuple[Tensor, Tensor]:

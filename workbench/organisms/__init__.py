@@ -9,6 +9,7 @@ I want to change how they are trained      -> train.py
 I want to plant in a copy of a real model  -> ../finetune_plant.py
 I want to read or write what was planted   -> ledger.py, planting_plan.py
 I want to know how checkpoints are kept    -> checkpoints.py
+I want to keep what is known of a model    -> record_file.py
 I want models that only recall pairs       -> recall/
 I want models with memory modules          -> modules/
 I want models that solve puzzles           -> puzzles/
@@ -25,7 +26,7 @@ from pathlib import Path
 from typing import Any
 
 from workbench.errors import NotFound
-from workbench.organisms import ledger, packed_weights, retrained
+from workbench.organisms import ledger, packed_weights, record_file, retrained
 from workbench.organisms.modules.families import FAMILIES as MODULES
 from workbench.organisms.modules.families import home as module_home
 from workbench.organisms.puzzles.recipe import FAMILIES as PUZZLES
@@ -152,6 +153,5 @@ def folder_of(name: str) -> Path:
 
 def home_of(module: Any) -> Path | None:
     """The folder a transformers module was loaded from, if a ledger lies in it."""
-    given = str(getattr(module.config, "name_or_path", "") or "")
-    folder = Path(given)
-    return folder if given and (folder / "ledger.jsonl").is_file() else None
+    folder = record_file.folder_of(module)
+    return folder if folder is not None and (folder / "ledger.jsonl").is_file() else None

@@ -19,7 +19,7 @@ from analyses.modules.memory_modules.parts import (
 from analyses.modules.memory_modules.updates import ASKED, STREAMS
 from analyses.modules.memory_modules.updates import LENGTH as STREAM
 from workbench.cost import Cost
-from workbench.memory_lm.product_keys import ProductKeyMemory
+from workbench.memory_lm.product_keys import ProductKeyed
 from workbench.organisms.modules import module_record
 
 if TYPE_CHECKING:
@@ -104,7 +104,7 @@ def _levels(model: InstrumentedModel, params: Params) -> int:
 
 def _reads_at_most(place: MemoryPlace) -> int:
     module = place.module
-    if isinstance(module, ProductKeyMemory):
+    if isinstance(module, ProductKeyed):
         return module.reads * module.heads
     return place.slots().count
 

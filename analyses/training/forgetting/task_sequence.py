@@ -18,12 +18,12 @@ import pandas as pd
 import torch
 
 from analyses.measures.exposure_trainings import (
-    PER_WEIGHT,
     FinishedTrainings,
     Ids,
     check_small,
     prose_pieces,
     texts_left,
+    trainings_cost,
 )
 from analyses.measures.statistics import difference, share_interval
 from hooks.mixed_weights import put_back
@@ -73,14 +73,8 @@ def sequence_cost(model: InstrumentedModel, seeds: int, design: SequenceDesign =
     trainings = len(STARTS) * seeds
     tokens = trainings * design.updates * design.batch * (design.length + 1)
     asked = (design.tasks + 1) * (design.tasks * design.items + design.never) * design.length
-    updates = trainings * design.updates
-    return Cost(
-        forward=tokens + trainings * asked,
-        passes=updates + trainings * (design.tasks + 1),
-        backward=2 * tokens,
-        bytes=16.0 * model.card.n_params,
-        seconds=PER_WEIGHT * model.card.n_params * updates,
-    )
+    passes = trainings * (design.tasks + 1)
+    return trainings_cost(model, trainings * design.updates, tokens, trainings * asked, passes)
 
 
 def add_sequence(

@@ -19,12 +19,12 @@ import numpy as np
 import pandas as pd
 
 from analyses.measures.exposure_trainings import (
-    PER_WEIGHT,
     FinishedTrainings,
     Ids,
     check_small,
     prose_pieces,
     texts_left,
+    trainings_cost,
 )
 from analyses.measures.statistics import mean_interval, share_interval
 from hooks.mixed_weights import put_back
@@ -101,13 +101,8 @@ def stages_cost(model: InstrumentedModel, seeds: int, design: StageDesign = DESI
     more = design.pair_updates * (design.batch * (design.length + 1) + design.row + 1)
     updates = 2 * design.updates + 2 * design.pair_updates
     asked = len(MOMENTS) * len(PLANTED) * design.items * design.length
-    return Cost(
-        forward=seeds * (learn + pairs + alone + more + asked),
-        passes=seeds * (updates + 6 + len(MOMENTS)),
-        backward=seeds * 2 * (learn + pairs + more),
-        bytes=16.0 * model.card.n_params,
-        seconds=PER_WEIGHT * model.card.n_params * seeds * updates,
-    )
+    learned, passes = seeds * (learn + pairs + more), seeds * (6 + len(MOMENTS))
+    return trainings_cost(model, seeds * updates, learned, seeds * (alone + asked), passes)
 
 
 def add_stages(

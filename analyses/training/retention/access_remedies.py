@@ -19,13 +19,13 @@ import pandas as pd
 
 from analyses.measures.decoding import greedy
 from analyses.measures.exposure_trainings import (
-    PER_WEIGHT,
     FinishedTrainings,
     Ids,
     check_small,
     prose_pieces,
     share_recited,
     trained,
+    trainings_cost,
 )
 from analyses.measures.statistics import difference, share_interval
 from workbench.cost import Cost
@@ -101,12 +101,8 @@ def access_remedies_cost(
     updates = trainings * design.updates
     tokens = updates * (design.batch * (design.length + 1) + design.row + 1)
     asked = 2 * design.passages * design.pieces * (2 * design.length + design.key)
-    return Cost(
-        forward=tokens + trainings * len(WAYS) * asked,
-        passes=updates + trainings * (design.length + 12),
-        backward=2 * tokens,
-        bytes=16.0 * model.card.n_params,
-        seconds=PER_WEIGHT * model.card.n_params * updates,
+    return trainings_cost(
+        model, updates, tokens, trainings * len(WAYS) * asked, trainings * (design.length + 12)
     )
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from analyses.measures.exposure_access import access_along_cost
 from analyses.measures.exposure_panel import panel_cost
+from analyses.measures.exposure_trainings import trainings_cost
 from analyses.measures.scoring import reading
 from analyses.training.retention.access_remedies import access_remedies_cost
 from analyses.training.retention.constants import FOILS
@@ -22,8 +23,6 @@ if TYPE_CHECKING:
     from analyses.training.retention.params import Params
     from hooks.model import InstrumentedModel
 
-_PER_WEIGHT = 6e-9
-"""Seconds AdamW takes for a weight on one core."""
 _STATISTICS = 5.0
 _OPENED = 1.2e-8  # seconds for a weight of a kept step: read, rebuilt, compared
 
@@ -70,10 +69,6 @@ def _few_shot(model: InstrumentedModel, params: Params) -> Cost:
     tokens = study * params.batch * row + later * ROW
     sets = (1 + len(FOILS)) * (params.exposures + 1) + 2 * points
     return (
-        Cost(forward=tokens, passes=study + later, backward=2 * tokens)
+        trainings_cost(model, study + later, tokens, 0, 0)
         + reading(model, params.items, 0, params.length, whole=True) * sets
-        + Cost(
-            seconds=_PER_WEIGHT * model.card.n_params * (study + later),
-            bytes=4.0 * 4 * model.card.n_params,
-        )
     )

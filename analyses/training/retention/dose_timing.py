@@ -18,13 +18,13 @@ import pandas as pd
 
 from analyses.measures.exposure_dose import logistic_intervals
 from analyses.measures.exposure_trainings import (
-    PER_WEIGHT,
     FinishedTrainings,
     Ids,
     check_small,
     prose_pieces,
     texts_left,
     trained,
+    trainings_cost,
 )
 from analyses.measures.statistics import difference, mean_interval, share_interval
 from workbench.cost import Cost
@@ -88,14 +88,9 @@ def dose_timing_cost(model: InstrumentedModel, seeds: int, design: DoseDesign = 
     updates = sum(design.updates) * seeds
     tokens = updates * design.rows * (design.row + 1)
     tokens += design.readings * len(design.updates) * seeds * (design.length + 1)
-    passes = (1 + len(design.updates) * seeds) * (design.texts + design.never)
-    return Cost(
-        forward=tokens + passes * design.length,
-        passes=updates + len(design.updates) * seeds + 1,
-        backward=2 * tokens,
-        bytes=16.0 * model.card.n_params,
-        seconds=PER_WEIGHT * model.card.n_params * updates,
-    )
+    passes = len(design.updates) * seeds + 1
+    asked = passes * (design.texts + design.never) * design.length
+    return trainings_cost(model, updates, tokens, asked, passes)
 
 
 def read_at(design: DoseDesign, updates: int, draw: random.Random) -> list[list[int]]:

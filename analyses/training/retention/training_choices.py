@@ -17,12 +17,12 @@ import numpy as np
 import pandas as pd
 
 from analyses.measures.exposure_trainings import (
-    PER_WEIGHT,
     FinishedTrainings,
     Ids,
     check_small,
     prose_pieces,
     texts_left,
+    trainings_cost,
 )
 from analyses.measures.statistics import mean_interval, share_interval
 from hooks.mixed_weights import put_back
@@ -82,13 +82,8 @@ def choices_cost(model: InstrumentedModel, seeds: int, design: ChoiceDesign = DE
         -(-design.rows // batch) + -(-design.later // batch) for batch in design.batches
     ) * (len(design.rates) * seeds)
     passes = 2 * len(design.batches) * len(design.rates) * seeds
-    return Cost(
-        forward=tokens + passes * (design.texts + design.never) * design.length,
-        passes=updates + passes,
-        backward=2 * tokens,
-        bytes=16.0 * model.card.n_params,
-        seconds=PER_WEIGHT * model.card.n_params * updates,
-    )
+    asked = passes * (design.texts + design.never) * design.length
+    return trainings_cost(model, updates, tokens, asked, passes)
 
 
 def add_choices(

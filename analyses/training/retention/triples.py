@@ -21,11 +21,11 @@ import numpy as np
 import pandas as pd
 
 from analyses.measures.exposure_trainings import (
-    PER_WEIGHT,
     FinishedTrainings,
     check_small,
     chosen_among,
     trained,
+    trainings_cost,
 )
 from analyses.measures.exposure_twins import names_that_ship
 from analyses.measures.statistics import share_interval
@@ -127,13 +127,7 @@ def triples_cost(model: InstrumentedModel, seeds: int, design: TripleDesign = DE
     updates = (design.updates + design.tuning) * seeds
     tokens = updates * (design.batch * _TOKENS + design.row + 1)
     asked = design.subjects * 4 / 3 * len(RELATIONS) * design.objects * _TOKENS * len(TESTS)
-    return Cost(
-        forward=tokens + seeds * asked,
-        passes=updates + seeds * 30,
-        backward=2 * tokens,
-        bytes=16.0 * model.card.n_params,
-        seconds=PER_WEIGHT * model.card.n_params * updates,
-    )
+    return trainings_cost(model, updates, tokens, seeds * asked, seeds * 30)
 
 
 def knowledge_base(model: InstrumentedModel, design: TripleDesign, seed: int) -> KnowledgeBase:

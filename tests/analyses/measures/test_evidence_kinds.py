@@ -50,7 +50,7 @@ def test_a_generated_key_is_shaped_as_its_known_one(kind: str) -> None:
 
 def test_code_keeps_its_indentation() -> None:
     for text in kinds.texts(kinds.CODE, 20, seed=0):
-        compile(text.text, text.name, "exec")
+        assert compile(text.text, text.name, "exec").co_filename == text.name
 
 
 def test_windows_and_what_greedy_decoding_says(llama) -> None:

@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 import torch
 
-import workbench as wb
 from analyses.measures import exposure_trainings
 from analyses.training import forgetting
 from analyses.training.forgetting import (
@@ -30,30 +29,17 @@ from analyses.training.forgetting.training_stages import (
     REJECTED,
     StageDesign,
 )
-from tests.helpers import tiny
 from workbench.progress import Progress
 from workbench.result import Result
 
 STAGES = StageDesign(items=4, readings=12, rounds=6, length=8, batch=4, row=8, rate=1e-2,
                      preference_rate=3e-3, recalled=4)  # fmt: skip
 TASKS = SequenceDesign(tasks=3, items=3, never=4, readings=12, batch=3, length=8, rate=1e-2)
+pytestmark = pytest.mark.usefixtures("kept")
 
 
 @pytest.fixture(scope="module")
-def model() -> Any:
-    return wb.load((tiny.tiny_llama(n_layers=2), tiny.tiny_tokenizer()))
-
-
-@pytest.fixture(scope="module", autouse=True)
-def kept(tmp_path_factory: pytest.TempPathFactory) -> Any:
-    place = tmp_path_factory.mktemp("cache")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(exposure_trainings.paths, "cache_dir", lambda: place)
-        yield place
-
-
-@pytest.fixture(scope="module")
-def found(model: Any) -> Result:
+def found(model: Any, kept: Any) -> Result:
     before = [p.detach().clone() for p in model.module.parameters()]
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(experiment, "_SMALL", {

@@ -11,7 +11,6 @@ import pandas as pd
 import pytest
 import torch
 
-import workbench as wb
 from analyses.measures import exposure_trainings
 from analyses.training import retention
 from analyses.training.retention import (
@@ -30,7 +29,6 @@ from analyses.training.retention.params import Params
 from analyses.training.retention.repeated_data import RepeatDesign, SmallSize
 from analyses.training.retention.training_choices import ChoiceDesign
 from analyses.training.retention.triples import FIT, JOINED, REVERSED, TripleDesign
-from tests.helpers import tiny
 from workbench.errors import BadInput, Cancelled, Unfit
 from workbench.organisms import corpus
 from workbench.progress import Progress, Update
@@ -48,23 +46,11 @@ CHOICES = ChoiceDesign(batches=(2, 8), rates=(3e-3, 1e-2), duplicates=(1, 6), it
                        length=8, row=8, later=16, recalled=4)  # fmt: skip
 REPEATS = RepeatDesign(sizes=(SmallSize(16, 1),), ladder=(SmallSize(8, 1, 2),), repeats=(1, 4, 12),
                        updates=12, batch=2, row=16, held=4)  # fmt: skip
+pytestmark = pytest.mark.usefixtures("kept")
 
 
 @pytest.fixture(scope="module")
-def model() -> Any:
-    return wb.load((tiny.tiny_llama(n_layers=2), tiny.tiny_tokenizer()))
-
-
-@pytest.fixture(scope="module", autouse=True)
-def kept(tmp_path_factory: pytest.TempPathFactory) -> Any:
-    place = tmp_path_factory.mktemp("cache")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(exposure_trainings.paths, "cache_dir", lambda: place)
-        yield place
-
-
-@pytest.fixture(scope="module")
-def found(model: Any) -> Result:
+def found(model: Any, kept: Any) -> Result:
     before = [p.detach().clone() for p in model.module.parameters()]
     designs = {
         "dose-timing": (dose_timing.add_dose_timing, DOSE),

@@ -5,25 +5,13 @@ mixed files dropped, a verdict for each kind, what cannot be asked named.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-import workbench as wb
-from tests.helpers import tiny
-from tests.helpers.serving import served
-
 HOSTILE = "<script>window.hacked=1</script><img src=x onerror=window.hacked=1> "
 WAIT = 120_000  # milliseconds; generous, since test machines are slow and shared
-
-
-@pytest.fixture(scope="module")
-def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    model = wb.load((tiny.tiny_llama(), tiny.tiny_tokenizer()))
-    with served(model, tmp_path_factory.mktemp("runs")) as address:
-        yield address
 
 
 @pytest.fixture

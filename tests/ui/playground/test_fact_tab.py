@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
 import workbench as wb
 from tests.helpers import trained_facts
-from tests.helpers.serving import served
 
 WAIT = 60_000  # milliseconds; generous, since test machines are slow and shared
 
 
 @pytest.fixture(scope="module")
-def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    model = wb.load((trained_facts.module(), trained_facts.tokenizer()))
-    with served(model, tmp_path_factory.mktemp("runs")) as address:
-        yield address
+def model() -> Any:
+    return wb.load((trained_facts.module(), trained_facts.tokenizer()))
 
 
 @pytest.mark.browser

@@ -15,7 +15,6 @@ import torch
 
 import workbench as wb
 from tests.helpers.autoencoders import made, saved
-from tests.helpers.serving import served
 from ui.playground import feature_service, features_tab
 from workbench import registry
 from workbench.errors import BadInput, NotFound
@@ -94,12 +93,6 @@ def test_what_cannot_be_asked(reader: feature_service.Reader, ref: str) -> None:
         with pytest.raises(BadInput, match="no number of a feature"):
             features_tab._number(text)
     assert features_tab._number("12 · 3.4 · “the”") == 12
-
-
-@pytest.fixture(scope="module")
-def address(llama: Any, ref: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    with served(llama, tmp_path_factory.mktemp("runs")) as address:
-        yield address
 
 
 @pytest.mark.browser

@@ -4,8 +4,6 @@ be asked.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -13,7 +11,6 @@ import pytest
 
 import workbench as wb
 from analyses.state.recurrent_state import playground_tab
-from tests.helpers.serving import served
 from ui.playground import pairs_tab
 from workbench.errors import BadInput
 from workbench.playground import PairsForm
@@ -71,13 +68,6 @@ def test_what_refusal(model: Any, llama: Any) -> None:
     assert words == answers.fit()[0].placeholder
     stale = {**held, "chosen": 4}
     assert "have changed" in answers.change(PAIRS, stale, pairs_tab.REWRITE, "", "all")[0]
-
-
-@pytest.fixture(scope="module")
-def address(model: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    runs: Path = tmp_path_factory.mktemp("runs")
-    with served(model, runs) as address:
-        yield address
 
 
 @pytest.mark.browser

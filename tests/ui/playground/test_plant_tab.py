@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -12,7 +11,6 @@ import pytest
 import workbench as wb
 from analyses.measures.exposure_watch import When
 from tests.helpers import trained_facts
-from tests.helpers.serving import served
 from ui.playground import plant_picture, plant_session
 from ui.playground.plant_picture import LOSS, RECALL
 from ui.playground.plant_session import Plantings, WatchedPlanting
@@ -162,10 +160,8 @@ def test_asking_without_a_planting(planted: Any) -> None:
 
 
 @pytest.fixture(scope="module")
-def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    model = wb.load((trained_facts.module(), trained_facts.tokenizer()))
-    with served(model, tmp_path_factory.mktemp("runs")) as address:
-        yield address
+def model() -> Any:
+    return wb.load((trained_facts.module(), trained_facts.tokenizer()))
 
 
 @pytest.mark.browser

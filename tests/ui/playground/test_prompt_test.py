@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
 import workbench as wb
 from tests.helpers.planted import ANSWERS, SUBJECTS, planted_module, planted_tokenizer
-from tests.helpers.serving import served
 
 WAIT = 60_000  # milliseconds; generous, since test machines are slow and shared
 PROMPT = f"The capital of {SUBJECTS[1]} is {ANSWERS[6]} . Question : Answer : The capital of"
@@ -17,10 +15,8 @@ PROMPT += f" {SUBJECTS[1]} is"
 
 
 @pytest.fixture(scope="module")
-def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    model = wb.load((planted_module(), planted_tokenizer()))
-    with served(model, tmp_path_factory.mktemp("runs")) as address:
-        yield address
+def model() -> Any:
+    return wb.load((planted_module(), planted_tokenizer()))
 
 
 @pytest.mark.browser

@@ -4,12 +4,10 @@ frame, hostile text, nobody else's frame.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
-from tests.helpers.serving import served
 from ui.playground.single_prompt_tab import site_choices
 
 HOSTILE = "<script>window.hacked=1</script><img src=x onerror=window.hacked=1>"
@@ -20,12 +18,6 @@ def test_sites_are_offered_with_what_they_are(llama: Any) -> None:
     choices = {value: label for label, value in site_choices(llama)}
     assert set(choices) == set(llama.sites)
     assert "queries" in choices["q"]
-
-
-@pytest.fixture(scope="module")
-def address(llama: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    with served(llama, tmp_path_factory.mktemp("runs")) as address:
-        yield address
 
 
 def test_only_the_explorer_may_stand_in_a_frame_and_only_in_our_own(address: str) -> None:

@@ -5,8 +5,6 @@ asked.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
-from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -18,7 +16,6 @@ import workbench as wb
 from analyses.modules.memory_modules import playground_tab
 from hooks.memory_modules import masked, memory_places, neuron_places
 from tests.helpers import families, tiny
-from tests.helpers.serving import served
 from ui.playground import slots_tab
 from ui.playground.slot_board import EMPTY_BOARD
 from workbench.errors import BadInput
@@ -213,13 +210,6 @@ def test_what_was_read_goes_with_its_model(model: Any) -> None:
     page._app.slot.serial = 2  # type: ignore[misc]
     page.fit()
     assert page._read.cache_info().currsize == 0
-
-
-@pytest.fixture(scope="module")
-def address(model: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    runs: Path = tmp_path_factory.mktemp("runs")
-    with served(model, runs) as address:
-        yield address
 
 
 @pytest.mark.browser

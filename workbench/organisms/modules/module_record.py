@@ -4,12 +4,11 @@ read, its twin, and how many facts it recalls.
 
 from __future__ import annotations
 
-import json
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from workbench.errors import BadInput
+from workbench.organisms import record_file
 from workbench.organisms.modules import fact_world, update_stream
 from workbench.organisms.modules.fact_world import WorldFact
 from workbench.organisms.modules.families import FAMILIES, MEMORY_LAYER
@@ -78,8 +77,7 @@ def save(made: GrownModule, name: str, seed: int, folder: Path) -> ModuleRecord:
         words = {"facts": fact_world, "definitions": task, "updates": update_stream}
         words[family.task].make_tokenizer().save_pretrained(folder)
     found = ModuleRecord(name, seed, family.steps, family.twin, made.recall, made.guessed)
-    text = json.dumps({"format": 1, **asdict(found)}, indent=1)
-    (folder / FILE).write_text(text + "\n", encoding="utf-8")
+    record_file.write(folder / FILE, found)
     return found
 
 
@@ -89,23 +87,16 @@ def read(folder: Path) -> ModuleRecord | None:
     Raises:
         BadInput: the file is there but not usable.
     """
-    file = folder / FILE
-    if not file.is_file():
-        return None
-    try:
-        raw: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
-        if raw.pop("format") != 1 or raw["family"] not in FAMILIES:
-            raise ValueError
-        return ModuleRecord(**raw)
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise BadInput(
-            f"The record of the memory module in {folder.name} cannot be read.",
-            FILE,
-            "Train the organism again.",
-        ) from error
+    return record_file.read(folder / FILE, "the memory module", _checked)
+
+
+def _checked(raw: dict[str, Any]) -> ModuleRecord:
+    if raw["family"] not in FAMILIES:
+        raise ValueError
+    return ModuleRecord(**raw)
 
 
 def read_home(module: Any) -> ModuleRecord | None:
     """Of the folder that a transformers module was loaded from; None where it has none."""
-    given = str(getattr(module.config, "name_or_path", "") or "")
-    return read(Path(given)) if given else None
+    folder = record_file.folder_of(module)
+    return None if folder is None else read(folder)

@@ -4,13 +4,11 @@ it solved when its training ended.
 
 from __future__ import annotations
 
-import json
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from workbench.errors import BadInput
-from workbench.organisms import checkpoints
+from workbench.organisms import checkpoints, record_file
 from workbench.organisms.puzzles import recipe
 from workbench.organisms.puzzles.training import GrownSolver
 from workbench.puzzles import PosedPuzzle
@@ -66,8 +64,7 @@ def save(made: GrownSolver, name: str, seed: int, work: Path, folder: Path) -> P
         files = {step: checkpointing.step_path(work, "solver", step) for step in recipe.KEPT}
         checkpoints.write(folder, {step: load_file(file) for step, file in files.items()})
     found = PuzzleRecord(name, seed, recipe.STEPS, family.twin, made.solved, made.fresh)
-    text = json.dumps({"format": 1, **asdict(found)}, indent=1)
-    (folder / FILE).write_text(text + "\n", encoding="utf-8")
+    record_file.write(folder / FILE, found)
     return found
 
 
@@ -77,27 +74,19 @@ def read(folder: Path) -> PuzzleRecord | None:
     Raises:
         BadInput: the file is there but not usable.
     """
-    file = folder / FILE
-    if not file.is_file():
-        return None
-    try:
-        raw: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
-        if raw.pop("format") != 1 or raw["name"] not in recipe.FAMILIES:
-            raise ValueError
-        found = PuzzleRecord(**raw)
-        # Puzzles are drawn from the seed, so a damaged one would be found only then.
-        if not all(type(number) is int and number >= 0 for number in (found.seed, found.steps)):
-            raise ValueError
-        return found
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise BadInput(
-            f"The record of puzzles in {folder.name} cannot be read.",
-            FILE,
-            "Train the organism again.",
-        ) from error
+    return record_file.read(folder / FILE, "puzzles", _checked)
+
+
+def _checked(raw: dict[str, Any]) -> PuzzleRecord:
+    found = PuzzleRecord(**raw)
+    # Puzzles are drawn from the seed, so a damaged one would be found only then.
+    numbers = all(type(number) is int and number >= 0 for number in (found.seed, found.steps))
+    if found.name not in recipe.FAMILIES or not numbers:
+        raise ValueError
+    return found
 
 
 def read_home(module: Any) -> PuzzleRecord | None:
     """Of the folder that a transformers module was loaded from; None where it has none."""
-    given = str(getattr(module.config, "name_or_path", "") or "")
-    return read(Path(given)) if given else None
+    folder = record_file.folder_of(module)
+    return None if folder is None else read(folder)

@@ -4,12 +4,11 @@ token, how it was trained, and what it recalled then.
 
 from __future__ import annotations
 
-import json
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from workbench.errors import BadInput
+from workbench.organisms import record_file
 from workbench.organisms.recall.families import FAMILIES
 from workbench.organisms.recall.rows import tokenizer_for
 from workbench.organisms.recall.train import Trained
@@ -89,8 +88,7 @@ def write(trainings: list[Training], name: str, folder: Path) -> None:
         family.active_bytes,
         family.task,
     )
-    text = json.dumps({"format": 1, **asdict(made)}, indent=1)
-    (folder / FILE).write_text(text + "\n", encoding="utf-8")
+    record_file.write(folder / FILE, made)
 
 
 def read(folder: Path) -> Record | None:
@@ -99,23 +97,14 @@ def read(folder: Path) -> Record | None:
     Raises:
         BadInput: the file is there but not usable.
     """
-    file = folder / FILE
-    if not file.is_file():
-        return None
-    try:
-        raw: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
-        if raw.pop("format") != 1:
-            raise ValueError
-        trainings = tuple(_training(**training) for training in raw.pop("trainings"))
-        if not trainings:
-            raise ValueError
-        return Record(trainings=trainings, **raw)
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise BadInput(
-            f"The record of recall in {folder.name} cannot be read.",
-            FILE,
-            "Train the organism again.",
-        ) from error
+    return record_file.read(folder / FILE, "recall", _checked)
+
+
+def _checked(raw: dict[str, Any]) -> Record:
+    trainings = tuple(_training(**training) for training in raw.pop("trainings"))
+    if not trainings:
+        raise ValueError
+    return Record(trainings=trainings, **raw)
 
 
 def _training(*, recall: dict[str, float], reached: dict[str, int], **rest: Any) -> Training:
