@@ -9,7 +9,7 @@ export WORKBENCH_CHROMIUM ?= $(firstword $(shell command -v chromium chromium-br
 
 .DEFAULT_GOAL := help
 .PHONY: help install model ui test docs wheel pictures notebooks verify check bench gpu-check samples facts autoencoders recall retrained task-map \
-  chromium clean
+  papers chromium clean
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -85,6 +85,9 @@ autoencoders: model  ## train the autoencoders that ship again (hours; it goes o
 
 chromium:  ## a browser for the browser tests, where apt can install it
 	@test -n "$(WORKBENCH_CHROMIUM)" || { apt-get update -qq && apt-get install -y -qq chromium; }
+
+papers: $(STAMP)  ## docs/papers.md again, from docs/papers.toml and the claims of the runs that ship
+	$(BIN)/python -m docs.papers
 
 clean:  ## the environment and caches of this folder (not the model)
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis

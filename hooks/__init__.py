@@ -13,6 +13,7 @@ I want what recurrent layers remember        -> states.py
 I want a weight, wherever it is kept         -> weights.py
 I want prompts side by side                  -> prompts.py, batch.py
 I want many prompts completed under a change -> decode.py
+I want one text read once, asked many times  -> read_once.py
 I want to know which token is at a position  -> positions.py
 I want to set something on a module for a    -> held_attributes.py, eager_eval.py,
 while, or ask it something once                 without_interventions.py

@@ -17,7 +17,10 @@ class Piece:
 
 @dataclass(frozen=True)
 class TextPreview:
-    """The cut in words, and the beginning of the text with its first window."""
+    """The cut in words, and the beginning of the text with its first window; `title` stands above
+    them.
+    """
 
     says: str
     pieces: Sequence[Piece] = ()
+    title: str = "How the text is cut"

@@ -8,7 +8,7 @@ I want the shortest prompt that says it    -> compression.py
 I want facts that the model knows          -> closed_book.py
 I want the token ids that occur in text    -> vocabulary.py
 I want rows of keys and values to recall   -> pair_questions.py
-I want long prompts with questions         -> recall_contexts.py (recall_reading.py: their answers)
+I want long prompts with questions         -> recall_contexts.py
 I want how much of texts is in a corpus    -> corpus_coverage.py
 I want the model before it was trained     -> untrained_twin.py
 """

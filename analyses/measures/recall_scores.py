@@ -21,7 +21,7 @@ from analyses.measures.recall_contexts import (
     Context,
     RecallQuestion,
 )
-from analyses.measures.recall_reading import ReadContext, read_each, whole
+from hooks.read_once import ReadContext, read_each, whole
 from workbench.errors import BadInput
 
 if TYPE_CHECKING:

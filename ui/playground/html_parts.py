@@ -256,7 +256,8 @@ def preview_html(analysis: Analysis, model: Any, values: Mapping[str, Any]) -> s
         ' <span class="outside">what follows</span></p>'
     )
     shown = f'{key}<p class="text" tabindex="0">{pieces}</p>' if pieces else ""
+    title = html.escape(cut.title)
     return (
-        '<section class="wb cut" aria-label="How the text is cut"><h3>How the text is cut</h3>'
+        f'<section class="wb cut" aria-label="{title}"><h3>{title}</h3>'
         f"<p>{html.escape(cut.says)}</p>{shown}</section>"
     )

@@ -12,10 +12,10 @@ import numpy as np
 from analyses.context.context_recall.constants import INDUCTION, INTACT, RANDOM, RETRIEVAL, TASKS
 from analyses.context.context_recall.head_sets import Heads, top_heads
 from analyses.context.context_recall.params import shares_of
-from analyses.measures.recall_reading import whole
 from analyses.measures.recall_scores import recall
 from analyses.measures.statistics import rate_interval
 from hooks.interventions import ablate
+from hooks.read_once import whole
 from workbench import facts
 
 if TYPE_CHECKING:

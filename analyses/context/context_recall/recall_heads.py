@@ -16,9 +16,9 @@ import numpy as np
 import torch
 
 from analyses.measures import recall_contexts as contexts
-from analyses.measures.recall_reading import read_each, whole
 from analyses.measures.vocabulary import printable
 from hooks.attention import AttentionCall, attention_taps
+from hooks.read_once import read_each, whole
 from hooks.sweeps import sweep
 from hooks.sweeps.knockout import attention_layers
 from workbench.heads import head_name

@@ -41,6 +41,7 @@ _MOST_ROWS = 100_000
 """Of one file: what is drawn by lot is drawn from these."""
 PASTED = "your text"
 _REST = "; what follows was not read"
+_PREVIEW = "What is asked"
 _Row = TypeVar("_Row")
 
 
@@ -277,10 +278,10 @@ def preview(model: InstrumentedModel, params: Params) -> TextPreview | None:
     try:
         found = recent_material(model, params)
     except BadInput as problem:
-        return TextPreview(f"{problem.what} {problem.expected}".strip())
-    says = f"To be asked: {found.says}."
+        return TextPreview(f"{problem.what} {problem.expected}".strip(), title=_PREVIEW)
+    says = f"{found.says[:1].upper()}{found.says[1:]}."
     if found.left_out:
         name, why, _ = found.left_out[0]
         more = f", and {len(found.left_out) - 1:,} more" if len(found.left_out) > 1 else ""
         says += f" Left out: {name} ({why}){more}."
-    return TextPreview(says)
+    return TextPreview(says, title=_PREVIEW)

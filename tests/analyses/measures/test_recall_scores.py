@@ -11,7 +11,6 @@ import torch
 import workbench as wb
 from analyses.measures import recall_contexts as contexts
 from analyses.measures.recall_contexts import OUTCOMES, Context, RecallQuestion
-from analyses.measures.recall_reading import read_each
 from analyses.measures.recall_scores import (
     recall,
     recall_by_whole_passes,
@@ -20,7 +19,6 @@ from analyses.measures.recall_scores import (
 from tests.helpers import families
 from tests.helpers.planted import ANSWERS, SUBJECTS, planted_module, planted_tokenizer
 from tests.helpers.tiny import tiny_gpt2, tiny_llama, tiny_tokenizer
-from tests.helpers.token_counter import counting
 from workbench.errors import BadInput
 
 KINDS = {
@@ -73,24 +71,6 @@ def test_the_numbers_are_those_of_plain_softmaxes() -> None:
     assert score.exact == said[0]
     assert score.rank == sum(other >= sums[0] for other in sums[1:])
     assert score.choice == question.candidates[int(np.argmax(sums))]
-
-
-def test_contexts_that_begin_alike_are_read_once() -> None:
-    model = wb.load((tiny_gpt2(), tiny_tokenizer()))
-    start = list(range(1, 60))
-    texts = [[*start, 5, 6, 7], [*start, 9, 8], start[:40], [*start, 5, 6, 7]]
-    with counting(model) as read:
-        order = [number for number, _ in read_each(model, texts)]
-    assert sorted(order) == [0, 1, 2, 3]
-    assert read.forward == pytest.approx(59 + 3 + 2)
-
-
-def test_a_context_is_not_changed_by_what_was_asked_before() -> None:
-    model = wb.load((tiny_llama(), tiny_tokenizer()))
-    for _, text in read_each(model, [list(range(1, 30))]):
-        first = text.logits([[3, 4, 5]])
-        text.logits([[7] * 12, [8]])
-        assert torch.equal(first[0], text.logits([[3, 4, 5]])[0])
 
 
 def test_outcomes_of_a_model_whose_truth_is_known() -> None:
