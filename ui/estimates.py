@@ -5,9 +5,12 @@ what the run as it is filled in takes.
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Mapping
 from html import escape
 from typing import Any
+
+from pydantic import BaseModel
 
 from workbench import cost
 from workbench.disk_space import size
@@ -18,6 +21,7 @@ from workbench.registry import Analysis
 
 UNKNOWN = "No model is loaded yet: time and memory are said once there is one."
 DEPENDS = "Time and memory depend on the text"
+_FRESH = 300.0  # seconds; costs change with files, such as kept steps, that come beside a model
 log = logging.getLogger(__name__)
 
 
@@ -26,7 +30,8 @@ def part_choices(analysis: Analysis, model: Any = None) -> list[tuple[str, str]]
     times: Mapping[str, cost.Estimate] = {}
     if model is not None and _is_measured(model):
         try:
-            times = cost.by_part(analysis, model, analysis.parse({}))
+            stated = _remembered(analysis, model, analysis.parse({}))
+            times = {name: cost.Estimate.of(model, one) for name, one in stated.items()}
         except WorkbenchError:  # the run itself says what is wrong
             times = {}
     return [(_label(part, times, model), part.name) for part in analysis.parts]
@@ -55,14 +60,16 @@ def line(analysis: Analysis, model: Any, values: Mapping[str, Any]) -> str:
 
 
 def in_short(analysis: Analysis, model: Any, values: Mapping[str, Any]) -> str:
-    """The same in a few words: "about 3 min, 590 MB"; "" where nothing is known."""
-    whole = None if model is None else _estimate(analysis, model, values)
+    """The same in a few words: "about 3 min, 590 MB"; "" where nothing is known. Of what is offered
+    again and again, such as presets: it is remembered for a while.
+    """
+    whole = None if model is None else _estimate(analysis, model, values, _remembered)
     return "" if whole is None else _in_short(whole)
 
 
 def at_a_glance(analysis: Analysis, model: Any) -> str:
     """What it takes as it is, and quickly: "Takes about 3 min; quick: about 40 s"."""
-    whole = None if model is None else _estimate(analysis, model, {})
+    whole = None if model is None else _estimate(analysis, model, {}, _remembered)
     if whole is None:
         return ""
     words = _in_short(whole)
@@ -83,17 +90,35 @@ def _in_short(whole: cost.Estimate) -> str:
     return f"{cost.in_words(whole.seconds)}{memory}"
 
 
-def _estimate(analysis: Analysis, model: Any, values: Mapping[str, Any]) -> cost.Estimate | None:
+def _estimate(
+    analysis: Analysis,
+    model: Any,
+    values: Mapping[str, Any],
+    stated: Callable[[Analysis, Any, BaseModel], Mapping[str, cost.Cost]] = Analysis.cost,
+) -> cost.Estimate | None:
     if not _is_measured(model):
         return None
     try:
-        return cost.estimate(analysis, model, analysis.parse(values))
+        params = analysis.parse(values)
+        return cost.of_running(analysis, model, params, stated(analysis, model, params))
     except WorkbenchError:
         return None
     except Exception:
         # A third party's sum must not take the page down.
         log.exception("the cost of %s cannot be told", analysis.name)
         return None
+
+
+def _remembered(analysis: Analysis, model: Any, params: BaseModel) -> Mapping[str, cost.Cost]:
+    """`Analysis.cost`, asked again only after a while: Home and the forms of all analyses ask for
+    the same with every page, and the sums of all took seconds.
+    """
+    known = vars(model).setdefault("stated_costs", {})
+    key, now = (analysis.name, params.model_dump_json()), time.monotonic()
+    if key not in known or now - known[key][0] > _FRESH:
+        known[key] = now, analysis.cost(model, params)
+    found: Mapping[str, cost.Cost] = known[key][1]
+    return found
 
 
 def _html(words: str) -> str:

@@ -122,7 +122,13 @@ def estimate(analysis: Analysis, model: Any, params: BaseModel) -> Estimate | No
     """What a run with these parameters takes: the parts that it runs; None where the analysis
     does not state its cost.
     """
-    stated = analysis.cost(model, params)
+    return of_running(analysis, model, params, analysis.cost(model, params))
+
+
+def of_running(
+    analysis: Analysis, model: Any, params: BaseModel, stated: Mapping[str, Cost]
+) -> Estimate | None:
+    """As `estimate`, of costs that the analysis has stated for these parameters."""
     if not stated:
         return None
     running = analysis.running(params) or set(stated)

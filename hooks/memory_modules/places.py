@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from importlib.metadata import entry_points
+from functools import cache
+from importlib.metadata import EntryPoint, entry_points
 from typing import TYPE_CHECKING
 
 from torch import nn
@@ -53,6 +54,12 @@ class MemoryPlace:
         return self.adapter.slots(self.module)
 
 
+@cache
+def _points() -> tuple[EntryPoint, ...]:
+    # Which packages are installed does not change, and looking takes a twentieth of a second.
+    return tuple(entry_points(group=GROUP))
+
+
 def adapters() -> list[MemoryAdapter]:
     """Those of other packages (entry points of `workbench.memory_adapters`), then ours.
 
@@ -60,7 +67,7 @@ def adapters() -> list[MemoryAdapter]:
         BadInput: one that cannot be loaded, or is no `MemoryAdapter`.
     """
     found = []
-    for point in entry_points(group=GROUP):
+    for point in _points():
         try:
             adapter = point.load()
         except Exception as error:  # whatever somebody else's module does when it is imported

@@ -291,7 +291,7 @@ def test_an_adapter_that_does_not_load_is_a_reason(monkeypatch: Any) -> None:
     from hooks.memory_modules import places
 
     broken = EntryPoint("broken", "no_such_package:X", places.GROUP)
-    monkeypatch.setattr(places, "entry_points", lambda group: [broken])
+    monkeypatch.setattr(places, "_points", lambda: [broken])
     model = wb.load((tiny.tiny_llama(), tiny.tiny_tokenizer()))
     assert "'broken'" in str(memory_modules.unavailable_reason(model))
     assert memory_modules.cost(model, memory_modules.Params()) == {}

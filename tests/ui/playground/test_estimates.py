@@ -5,11 +5,13 @@ from __future__ import annotations
 from types import SimpleNamespace
 
 import gradio as gr
+from pydantic import create_model
 
 from ui import estimates, questions
 from ui.playground import analysis_tab, forms, html_parts, preset_buttons
 from ui.runs import provenance
 from workbench import registry
+from workbench.cost import Cost
 from workbench.registry import Analysis
 from workbench.result import Provenance, Result
 
@@ -135,3 +137,25 @@ def test_a_page_names_what_was_not_run_with_its_command():
     assert "parts=reference" not in html
     assert "about 60 s" in str(provenance.provenance_html(result))
     assert str(provenance.left_out_html(Result("extraction"))) == ""
+
+
+def test_what_pages_ask_again_and_again_is_asked_once_for_a_while(llama, monkeypatch):
+    asked = []
+
+    def cost(model, params):
+        asked.append(params)
+        return Cost(seconds=100.0)
+
+    nothing = create_model("Nothing")
+    one = Analysis("counted", "?", nothing, SimpleNamespace(cost=cost), "theirs")
+    monkeypatch.setitem(vars(llama), "stated_costs", {})
+    for _ in range(3):
+        assert estimates.at_a_glance(one, llama) == "Takes about 2 min"
+    assert len(asked) == 1
+    monkeypatch.setattr(estimates, "_FRESH", -1.0)
+    estimates.at_a_glance(one, llama)
+    assert len(asked) == 2
+    monkeypatch.undo()
+    estimates.line(one, llama, {})  # what is typed is not remembered
+    estimates.line(one, llama, {})
+    assert len(asked) == 4
