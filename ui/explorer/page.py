@@ -95,7 +95,7 @@ class Explorer:
         self._filter = pn.widgets.TextInput(
             name="Find a run", placeholder="model, analysis, date …", **parts.CHOOSER
         )
-        self._choose = pn.widgets.Select(name="Run", **parts.CHOOSER)
+        self._choose = pn.widgets.Select(name="Run", css_classes=["wb-run"], **parts.CHOOSER)
         self._with = pn.widgets.Select(name="Compare with", **parts.CHOOSER)
         finder = [self._filter] if len(self._entries) > MANY else []
         self.side = flow_row(*finder, self._choose, self._with, sizing_mode="stretch_width")

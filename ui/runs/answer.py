@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -20,8 +21,10 @@ if TYPE_CHECKING:
 
 LONGEST_QUESTION = 300
 LONGEST_SENTENCE = 1000
-NAMED = 6  # items that all seeds chose
 """Characters that stand first; a text of a stranger must not push the run off the page."""
+READ_FROM_AFAR = 230  # characters in large letters: three lines on a laptop
+NAMED = 6  # items that all seeds chose
+_NEXT_SENTENCE = re.compile(r"(?<=[.!?]) (?=[A-Z])")
 
 
 @dataclass(frozen=True)
@@ -61,11 +64,27 @@ def lead_of(result: Result) -> Lead:
     """The answer, the control it must be read against, and the picture that carries it."""
     declared = _declared(result.analysis)
     found = {name: finding.says for name, finding in result.findings.items()}
-    says = sentences(result.analysis, found)
+    first, *others = sentences(result.analysis, found) or ("",)
+    says = tuple(filter(None, (*_from_afar(first), *others)))
     if declared is None:
         return Lead(says)
     beside = tuple(cut(found[name], LONGEST_SENTENCE) for name in declared.beside if name in found)
     return Lead(says, beside, declared.picture)
+
+
+def _from_afar(says: str) -> tuple[str, ...]:
+    """As many of its sentences as can be read from afar, at least one; then the others."""
+    if len(says) <= READ_FROM_AFAR:
+        return (says,)
+    ends = [
+        m.start()
+        for m in _NEXT_SENTENCE.finditer(says)
+        if says.count("“", 0, m.start()) == says.count("”", 0, m.start())  # not within a quote
+    ]
+    if not ends:
+        return (says,)
+    end = max((end for end in ends if end <= READ_FROM_AFAR), default=ends[0])
+    return says[:end], says[end + 1 :]
 
 
 def certainty(result: Result) -> str:

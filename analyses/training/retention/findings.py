@@ -241,31 +241,32 @@ def add_answer(result: Result) -> None:
         half = live.values["half_life"]
         if half >= 0:
             words.append(f"half of the recall is gone after {half:,.0f} updates on other text")
-    if not words:
-        words = _of_trainings(result)
     if words:
         says = f"A text is {', '.join(words[:-1])}{'; ' if len(words) > 1 else ''}{words[-1]}."
+    else:
+        words = _of_trainings(result)
+        says = " ".join(words)
+    if words:
         result.add(Finding("answer", float(len(words)), says, unit=""))
 
 
 def _of_trainings(result: Result) -> list[str]:
-    """The same of the parts that train a small model many times."""
-    words = []
+    """The same, a sentence each, of the parts that train a small model many times."""
+    sentences = []
     dose = result.tables.get("dose_timing")
     if dose is not None:
         most = dose[dose["readings"] == dose["readings"].max()]
-        words.append(
-            f"recalled in {percent(most['recalled'].mean())} of the cases after"
-            f" {counted(int(most['readings'].iloc[0]), 'reading')}"
-        )
+        times = counted(int(most["readings"].iloc[0]), "time")
+        sentences.append(f"Of texts read {times} {percent(most['recalled'].mean())} are recalled.")
     if (late := result.findings.get("dose_timing")) is not None:
-        words.append(
-            f"{late.values['late']:+.2f} nats per token likelier at the end when it is read late"
-            " rather than early".replace("-", "−")
+        gain = late.values["late"]
+        sentences.append(
+            f"Read late rather than early, a text is {abs(gain):.2f} nats per token"
+            f" {'likelier' if gain > 0 else 'less likely'} in the end."
         )
     if (remedy := result.findings.get("access_remedies")) is not None:
-        words.append(
-            f"reached in its middle to {percent(remedy.values['cold'])}, and to"
-            f" {percent(remedy.values['permuted'])} when it was read in permuted copies"
+        sentences.append(
+            f"From its middle {percent(remedy.values['cold'])} of a text are reached,"
+            f" {percent(remedy.values['permuted'])} after permuted copies."
         )
-    return words
+    return sentences

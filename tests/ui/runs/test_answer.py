@@ -39,3 +39,29 @@ def test_the_shipped_run_says_which_heads_hold():
     certainty = answer.certainty(Result.open(place_of("capitals")))
     assert "3 seeds: context heads L16H1, L20H1, L15H3 in all" in certainty
     assert "memory heads L23H4 in all" in certainty
+
+
+LONG, SHORT = f"{'It is so ' * 20}.", f"{'It is not ' * 10}."
+
+
+@pytest.mark.parametrize(
+    ("says", "parts"),
+    [
+        ("It is so. It is not.", ["It is so. It is not."]),
+        (
+            f"{'It is so ' * 20}. {'It is not ' * 10}.",
+            [f"{'It is so ' * 20}.", f"{'It is not ' * 10}."],
+        ),
+        (
+            f"Yes. {'It is so ' * 20}. {'No ' * 20}.",
+            [f"Yes. {'It is so ' * 20}.", f"{'No ' * 20}."],
+        ),
+        (f"{'Without an end ' * 30}.", [f"{'Without an end ' * 30}."]),
+        (f"{'long ' * 80}. Then. Now.", [f"{'long ' * 80}.", "Then. Now."]),
+        (f"“A. B {'b ' * 130}” is said. So.", [f"“A. B {'b ' * 130}” is said.", "So."]),
+    ],
+)
+def test_only_what_can_be_read_from_afar_stands_in_large_letters(says, parts):
+    result = Result(analysis="nobody", question="?")
+    result.add(Finding("one", 1.0, says))
+    assert answer.lead_of(result).says == tuple(parts)
