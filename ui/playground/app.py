@@ -179,21 +179,23 @@ def blocks(app: AppState) -> gr.Blocks:
                 return [_status(app), gr.skip()]
             return [gr.skip()] * 2 if serial == slot.serial else [_status(app), slot.serial]
 
-        def loaded() -> list[Any]:
+        def other_heads() -> list[Any]:
             """A model is there: the first, or another one. What was typed stays."""
-            return [
-                head_buttons.value_for(app.slot.model),
-                gr.skip() if app.slot.model is None else chat.for_model(app.slot.model),
-                1,
-                *asking.fit(),
-                *(update for tab in built for update in tab.fit()),
-            ]
+            model = app.slot.model
+            chat_box = gr.skip() if model is None else chat.for_model(model)
+            return [head_buttons.value_for(model), chat_box]
+
+        def fit() -> list[Any]:
+            """The forms, for that model: with a new one this takes seconds, in which a prompt must
+            not wait for its answer, nor what is done meanwhile be undone.
+            """
+            return [1, *asking.fit(), *(update for tab in built for update in tab.fit())]
 
         page.load(opened, None, [tabs, *asking.columns], **AT_ONCE)
         gr.on([page.load, looking.tick], look, shown, [status, shown], **AT_ONCE)
-        ready = shown.change(loaded, None, [trying.grid, trying.chat, once, *fits], **AT_ONCE)
-        trying.first(ready)
-        ready.then(None, None, None, js=TELL_FORMS, **AT_ONCE)
+        trying.first(shown.change(other_heads, None, [trying.grid, trying.chat], **AT_ONCE))
+        fitted = shown.change(fit, None, [once, *fits], **AT_ONCE)
+        fitted.then(None, None, None, js=TELL_FORMS, **AT_ONCE)
         # What the address asks for is done once, and not again with another model.
         first = once.change(lambda: None, None, None, **AT_ONCE)
         for tab in built:
