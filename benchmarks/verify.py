@@ -45,7 +45,9 @@ TARGETS: dict[str, Steps] = {
         name: ["-m", "benchmarks", name]
         for name in ("loading", "capture", "sweep", "extraction", "features")
     },
-    "architectures": {"every family": ["-m", "benchmarks.architectures"]},
+    "architectures": {
+        "every family": ["-m", "benchmarks.architectures", "docs/reference/architectures.md"]
+    },
     "seeds": {"five seeds": _workbench("run", "knowledge-conflict", "--seeds", "5")},
     "cost": {
         name: ["-m", "benchmarks.cost", name]

@@ -99,3 +99,8 @@ def test_a_sample_run_is_compared_by_what_it_finds():
     assert make.differences(of(a=1.0, b=2.0), of(a=1.00001, b=2.0)) == []
     assert make.differences(of(a=float("nan")), of(a=float("nan"))) == []
     assert make.differences(of(a=1.0, b=2.0), of(a=1.1, c=2.0)) == ["a", "b", "c"]
+
+
+def test_the_page_of_families_is_written_where_it_lies():
+    (step,) = module.TARGETS["architectures"].values()
+    assert (module.ROOT / step[-1]).is_file()

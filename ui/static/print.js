@@ -31,14 +31,15 @@
     table.parentNode.append(...groups.map((columns) => cells(table, columns)));
   });
 
-  const more = () => document.querySelectorAll(".wb-finding details:not([open])"); // paper cannot be clicked
-
+  // Paper cannot be clicked: what is folded up is opened, of a table its first rows.
+  const more = () =>
+    document.querySelectorAll(":is(.wb-finding, section:not(#tables)) details:not([open])");
 
   let opened = [];
   addEventListener("beforeprint", () => {
-    cut();
     opened = [...more()];
     opened.forEach((details) => (details.open = true));
+    cut();
   });
   addEventListener("afterprint", () => {
     document.querySelectorAll(".wb-piece").forEach((piece) => piece.remove());

@@ -192,6 +192,30 @@ def test_what_is_too_large_for_paper_is_cut_or_made_smaller(browser: Any, file: 
 
 
 @pytest.mark.usefixtures("drawn_once")
+def test_a_table_that_is_folded_up_shows_its_first_rows_on_paper(browser: Any, file: Path) -> None:
+    page = browser.new_page(viewport={"width": 703, "height": 1000})
+    page.goto(file.as_uri())
+    page.evaluate(
+        """() => {
+            const rows = [...Array(50)].map((_, n) => `<tr><td>row ${n}.</td></tr>`).join("");
+            document.querySelector("#view-0").insertAdjacentHTML("beforeend",
+                "<details class='wb-fold' id='long'><summary>50 rows</summary>"
+                + "<div class='wb-scroll'><table class='wb-table'><tbody>"
+                + `${rows}</tbody></table></div></details>`);
+            dispatchEvent(new Event("beforeprint"));
+        }"""
+    )
+    page.emulate_media(media="print")
+    assert page.locator("#long td:visible").all_inner_texts() == [f"row {n}." for n in range(20)]
+    says = "e => getComputedStyle(e, '::after').content"
+    assert "The first 20 rows" in page.locator("#long").evaluate(says)
+    assert "tables.zip" in page.locator("#tables").evaluate(says)
+    assert not page.locator("#tables .wb-table").first.is_visible()
+    page.evaluate("dispatchEvent(new Event('afterprint'))")
+    page.emulate_media(media="screen")
+    assert not page.locator("#long table").is_visible()
+
+
 def test_a_pdf_is_printed_by_the_browser_of_this_machine(run: Result, tmp_path: Path) -> None:
     if pdf_file.browser() is None:
         pytest.skip("no Chromium on this machine: `make chromium` installs it")
