@@ -4,6 +4,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+SITE := ui/static_docs/index.html
 # A system Chromium where there is one; `make chromium` installs it where apt does.
 export WORKBENCH_CHROMIUM ?= $(firstword $(shell command -v chromium chromium-browser google-chrome 2>/dev/null))
 
@@ -27,8 +28,13 @@ install: $(STAMP)  ## environment and packages
 model: $(STAMP)  ## the default model, fetched and checked (half a minute the first time)
 	@$(BIN)/workbench models pull smollm2-135m
 
-ui: model  ## set up what is missing and open the workbench
+ui: model $(SITE)  ## set up what is missing and open the workbench
 	$(BIN)/workbench ui $(ARGS)
+
+# So that "Docs" leads somewhere on the first page that anybody sees; again where a page was changed.
+$(SITE): $(STAMP) $(shell find docs -name '*.md' -not -path '*/.*')
+	@echo "Building the documentation (20 seconds) …"
+	@$(BIN)/python -m docs.build
 
 test: model  ## set up what is missing and run all tests, in two processes
 	$(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder $(ARGS)
