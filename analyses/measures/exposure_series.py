@@ -18,7 +18,7 @@ import torch
 
 from hooks.mixed_weights import put_back
 from workbench.errors import BadInput
-from workbench.organisms import checkpoints
+from workbench.organisms import checkpoints, record_file
 from workbench.organisms.ledger import FILE, Ledger, read
 
 if TYPE_CHECKING:
@@ -91,10 +91,10 @@ def own_series(model: InstrumentedModel) -> WeightSeries | None:
     `checkpoint-2000` the others), or revisions of the hub that are on this machine. None where
     these are fewer than two.
     """
-    given = str(getattr(model.module.config, "name_or_path", "") or "")
-    home = Path(given)
-    if not given or not home.is_dir():
+    given = record_file.folder_of(model.module)
+    if given is None:
         return None
+    home = given
     steps = checkpoints.saved_steps(home)
     if len(steps) >= _FEWEST:
         return WeightSeries(home, tuple(steps), None)
@@ -103,7 +103,7 @@ def own_series(model: InstrumentedModel) -> WeightSeries | None:
         home = home.parent
         numbered = _numbered(home)
     if len(numbered) < _FEWEST:
-        numbered = _revisions(Path(given))
+        numbered = _revisions(given)
     return _of_folders(home, numbered) if len(numbered) >= _FEWEST else None
 
 

@@ -179,8 +179,8 @@ def blocks(app: AppState) -> gr.Blocks:
                 return [_status(app), gr.skip()]
             return [gr.skip()] * 2 if serial == slot.serial else [_status(app), slot.serial]
 
-        def other_heads() -> list[Any]:
-            """A model is there: the first, or another one. What was typed stays."""
+        def prompt_for_model() -> list[Any]:
+            """The heads and the chat of the model that is there. What was typed stays."""
             model = app.slot.model
             chat_box = gr.skip() if model is None else chat.for_model(model)
             return [head_buttons.value_for(model), chat_box]
@@ -193,7 +193,7 @@ def blocks(app: AppState) -> gr.Blocks:
 
         page.load(opened, None, [tabs, *asking.columns], **AT_ONCE)
         gr.on([page.load, looking.tick], look, shown, [status, shown], **AT_ONCE)
-        trying.first(shown.change(other_heads, None, [trying.grid, trying.chat], **AT_ONCE))
+        trying.first(shown.change(prompt_for_model, None, [trying.grid, trying.chat], **AT_ONCE))
         fitted = shown.change(fit, None, [once, *fits], **AT_ONCE)
         fitted.then(None, None, None, js=TELL_FORMS, **AT_ONCE)
         # What the address asks for is done once, and not again with another model.

@@ -191,7 +191,6 @@ def test_what_is_too_large_for_paper_is_cut_or_made_smaller(browser: Any, file: 
     assert not page.locator("#more").evaluate("e => e.open")
 
 
-@pytest.mark.usefixtures("drawn_once")
 def test_a_table_that_is_folded_up_shows_its_first_rows_on_paper(browser: Any, file: Path) -> None:
     page = browser.new_page(viewport={"width": 703, "height": 1000})
     page.goto(file.as_uri())
@@ -216,6 +215,7 @@ def test_a_table_that_is_folded_up_shows_its_first_rows_on_paper(browser: Any, f
     assert not page.locator("#long table").is_visible()
 
 
+@pytest.mark.usefixtures("drawn_once")
 def test_a_pdf_is_printed_by_the_browser_of_this_machine(run: Result, tmp_path: Path) -> None:
     if pdf_file.browser() is None:
         pytest.skip("no Chromium on this machine: `make chromium` installs it")

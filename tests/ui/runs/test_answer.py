@@ -48,14 +48,8 @@ LONG, SHORT = f"{'It is so ' * 20}.", f"{'It is not ' * 10}."
     ("says", "parts"),
     [
         ("It is so. It is not.", ["It is so. It is not."]),
-        (
-            f"{'It is so ' * 20}. {'It is not ' * 10}.",
-            [f"{'It is so ' * 20}.", f"{'It is not ' * 10}."],
-        ),
-        (
-            f"Yes. {'It is so ' * 20}. {'No ' * 20}.",
-            [f"Yes. {'It is so ' * 20}.", f"{'No ' * 20}."],
-        ),
+        (f"{LONG} {SHORT}", [LONG, SHORT]),
+        (f"Yes. {LONG} {SHORT}", [f"Yes. {LONG}", SHORT]),
         (f"{'Without an end ' * 30}.", [f"{'Without an end ' * 30}."]),
         (f"{'long ' * 80}. Then. Now.", [f"{'long ' * 80}.", "Then. Now."]),
         (f"“A. B {'b ' * 130}” is said. So.", [f"“A. B {'b ' * 130}” is said.", "So."]),
