@@ -1,12 +1,11 @@
 """Looking: activations at named sites, as a Trace.
 
-    trace = wb.capture(model, ["The capital of France is"], sites=["z", "resid_post"], layers=[22,
-    23], positions=[-1])
+    prompts = ["The capital of France is"]
+    trace = wb.capture(model, prompts, sites=["z", "resid_post"], layers=[22, 23], positions=[-1])
     trace["z"]        # (prompt, layer, pos, head, d_head)
 
-    wb.capture(model, prompts, sites="resid_post", reduce="norm", dtype="float16", out="FOLDER")   #
-                                                                                                   streamed,
-                                                                                                   resumable
+    # streamed to disk, and resumable
+    wb.capture(model, prompts, sites="resid_post", reduce="norm", dtype="float16", out="FOLDER")
 
 Only what was named is kept; nothing else outlives the forward pass.
 """

@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 
 # Recurrent layers go by the name of their rule: few say "mixer", several say "attention".
 MIXER_NAME = re.compile(
-    r"Mamba|Mixer|SSM(?![a-z])|DeltaNet|DeltaAttention|Lightning|LinearAttention|RecurrentBlock|lstm_layer|ShortConv"
+    r"Mamba|Mixer|SSM(?![a-z])|DeltaNet|DeltaAttention|Lightning|LinearAttention|RecurrentBlock"
+    r"|lstm_layer|ShortConv"
 )
 ATTENTION_NAME = re.compile(r"attention|attn", re.I)
 # "densereludense" is T5's, and that of decoders made from it.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from functools import partial
 from typing import TYPE_CHECKING
 
 from analyses.state.recall_capacity.chains import LEARNED, LINKS, train
@@ -28,7 +29,8 @@ def measure(result: Result, params: Params, progress: Progress) -> None:
     for number, (layers, seed) in enumerate(work):
         part = progress.subprogress(number / len(work), (number + 1) / len(work))
         says = f"Chains: {counted(layers, 'layer')}, training {seed + 1}"
-        learned = train(layers, params.seed + seed, STEPS, EVERY, lambda at: part(at, says))  # noqa: B023
+        told = partial(part, says=says)
+        learned = train(layers, params.seed + seed, STEPS, EVERY, told)
         rows += [
             {"layers": layers, "seed": seed, "step": step, "links": links, "recall": share}
             for step, shares in learned.curve

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -44,7 +45,7 @@ def measure(result: Result, params: Params, progress: Progress) -> None:
         part = progress.subprogress(number / len(work), (number + 1) / len(work))
         says = f"{heads} heads, {context} tokens of context, training {seed + 1}"
         sizes = [heads * each for each in EXAMPLES]
-        fits += fit(heads, context, sizes, seed, STEPS, lambda share: part(share, says))  # noqa: B023
+        fits += fit(heads, context, sizes, seed, STEPS, partial(part, says=says))
     table = pd.DataFrame([vars(one) for one in fits])
     result.tables["head_sets"] = table.assign(fitted=table["right"] >= FITTED)
     result.tables["head_capacity"] = _capacity(result.tables["head_sets"])

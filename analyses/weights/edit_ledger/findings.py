@@ -329,9 +329,10 @@ def add_layers(result: Result, layer: int) -> None:
     says = f"Layer {best} is best for r-ROME on the facts that choose"
     if len(row):
         at = row.iloc[0]
+        span = percent_span(at["in_other_words_low"], at["in_other_words_high"])
         says += (
             f"; on {counted(int(at['n']), 'held-out fact')} it gets {percent(at['in_other_words'])}"
-            f" in other words (95 %: {percent_span(at['in_other_words_low'], at['in_other_words_high'])})"  # noqa: E501
+            f" in other words (95 %: {span})"
         )
     if len(mine) and best != layer:
         at = mine.iloc[0]
