@@ -4,31 +4,26 @@ plain way of doing it.
 
 from __future__ import annotations
 
-import json
 import math
 from collections import Counter
 from typing import Any
 
 import numpy as np
-import pandas as pd
 import pytest
 import torch
-from scipy.stats import spearmanr, ttest_ind
+from scipy.stats import spearmanr
 
 import workbench as wb
-from analyses.claims import FAILS, OPEN, PART, REPLICATES, say_claims
 from analyses.measures.sampler import Sampler
 from analyses.measures.scoring import score
 from analyses.measures.text_source import Texts, windows_of
 from analyses.weights.paragraph_memorization import (
-    claims,
     edit,
     gradient_maps,
     groups,
     heads,
     patching,
     triggers,
-    weight_edits,
 )
 from analyses.weights.paragraph_memorization.constants import (
     GROUPS,
@@ -39,36 +34,10 @@ from analyses.weights.paragraph_memorization.constants import (
     Mask,
 )
 from analyses.weights.paragraph_memorization.groups import Passage
-from analyses.weights.paragraph_memorization.random_controls import add_random_controls
 from hooks.weights import requires_grad
-from workbench import registry
+from tests.helpers.same_weights import same, weights_of
 from workbench.errors import BadInput
-from workbench.organisms import corpus
 from workbench.progress import Progress
-from workbench.result import Finding, Result
-
-# As little as makes every table; what a run of proper size shows is in
-# `test_paragraph_memorization_claims.py`.
-SMALL = {
-    "passages": 2,
-    "draws": 1,
-    "traced": 1,
-    "edits": 1,
-    "heads": 2,
-    "steps": 2,
-    "rate": 0.03,
-    "max_windows": 150,
-}
-
-
-@pytest.fixture(scope="module")
-def result(organism: Any) -> Result:
-    few = corpus.documents("train")[:200]
-    every = corpus.documents
-    with pytest.MonkeyPatch.context() as patch:  # which is long to count, and to read in full
-        patch.setattr(corpus, "documents", lambda name: few if name == "train" else every(name))
-        patch.setattr("analyses.weights.paragraph_memorization.experiment.RARITY", 20)
-        return wb.run("paragraph-memorization", organism, SMALL)
 
 
 @pytest.fixture(scope="module")
@@ -76,14 +45,6 @@ def passages(organism: Any) -> list[Passage]:
     documents, cut, _, _ = windows_of(organism, Texts(), 50, 50, 100, 500, [])
     chosen, _ = groups.choose(documents, cut, score(organism, cut, Sampler(0)), 4)
     return chosen
-
-
-def weights_of(model: Any) -> list[torch.Tensor]:
-    return [p.detach().clone() for p in model.module.parameters()]
-
-
-def same(before: list[torch.Tensor], model: Any) -> bool:
-    return all(torch.equal(a, b) for a, b in zip(before, model.module.parameters(), strict=True))
 
 
 # -- which passages --------------------------------------------------------------------------------
@@ -338,273 +299,6 @@ def test_a_failure_in_the_middle_leaves_the_model_as_it_was(
     assert same(before, organism)
 
 
-# -- the whole run ---------------------------------------------------------------------------------
-
-
-def test_the_run_leaves_the_model_alone_and_can_be_saved(
-    organism: Any, result: Result, tmp_path: Any
-) -> None:
-    fresh = wb.load("organism/planted")
-    assert same(weights_of(fresh), organism)
-    back = Result.open(result.save(tmp_path / "run"))
-    assert list(registry.get("paragraph-memorization").schema.problems(back)) == []
-    assert back.findings["claims"].values == result.findings["claims"].values
-    assert sum(back.findings["claims"].values.values()) == len(back.tables["claims"]) == 7
-    for name in weight_edits.names(result):
-        one, other = weight_edits.delta(result, name), weight_edits.delta(back, name)
-        assert one.weights == organism.card.weight_hash
-        assert all(np.array_equal(one.values[k], other.values[k]) for k in one.values)
-
-
-def test_a_kept_change_opens_with_the_model_and_is_what_was_measured(
-    organism: Any, result: Result, tmp_path: Any
-) -> None:
-    name = next(iter(weight_edits.names(result)))
-    row = result.tables["weight_edits"].iloc[0]
-    table = result.tables["passages"].set_index("passage").loc[row["passage"]]
-    file = (
-        registry.get("paragraph-memorization")
-        .changes(result)[name]
-        .save(tmp_path / "it.safetensors")
-    )
-    changed = wb.load(f"organism/planted+{file}")
-    prompt = [0, *organism.continuation_tokens(table["prefix"])]
-    suffix = organism.continuation_tokens(table["suffix"])
-    assert groups.greedy_match(changed, [(prompt, suffix)])[0][0] == row["prefix_match"]
-    assert groups.greedy_match(organism, [(prompt, suffix)])[0][0] == 50
-    before = weights_of(organism)
-    with result.control(name)(organism, 1.0):
-        assert groups.greedy_match(organism, [(prompt, suffix)])[0][0] == row["prefix_match"]
-    assert same(before, organism)
-    with (
-        pytest.raises(BadInput, match="other weights"),
-        result.control(name)(wb.load("organism/planted-control"), 1.0),
-    ):
-        pass
-    with pytest.raises(BadInput, match="no change"):
-        weight_edits.delta(result, "unlearn_99")
-
-
-def judged(**tables: Any) -> Result:
-    """A run of which nothing but these tables is there; eight passages, each of a document of
-    its own.
-    """
-    groups_ = [MEMORIZED] * 4 + [NOT] * 4
-    passages = pd.DataFrame({"passage": range(8), "document": range(8), "group": groups_})
-    return Result("paragraph-memorization", tables={"passages": passages, **tables})
-
-
-def updates(
-    aim: str, mask: str, left: list[float], same: list[float] | None = None, **more: Any
-) -> pd.DataFrame:
-    """Rows of `weight_edits`, one for each of so many passages of 50 tokens."""
-    row = {
-        "aim": aim,
-        "mask": mask,
-        "prefix_match_before": 50,
-        "others_retained": 1.0,
-        "learning_rate": 0.01,
-        "steps": 20,
-        "rewrite_match": 0,
-    } | more
-    table = pd.DataFrame(
-        {
-            "passage": range(len(left)),
-            "prefix_match": left,
-            "prefix_match_same_steps": same or left,
-            "succeeded": False,
-        }
-    )
-    return table.assign(**row)
-
-
-def test_the_answer_has_its_control_from_both_tables() -> None:
-    result = judged()
-    add_random_controls(result)
-    assert "random_controls" not in result.findings
-    heads = {"before": 20.0, "after": 3.0, "random_median": 19.0, "random_lowest": 12.0}
-    sets = ["no intervention", "selected heads", *["random heads"] * 4]
-    result.tables["held_out_eval"] = pd.DataFrame({"condition": sets})
-    result.add(Finding("heads", heads, "Off."))
-    add_random_controls(result)
-    assert result.findings["random_controls"].values == {
-        "heads_before": 20.0,
-        "heads": 19.0,
-        "heads_lowest": 12.0,
-    }
-    assert (
-        "19.0 of 20.0 leading tokens (median of 4 sets" in result.findings["random_controls"].says
-    )
-    left, spans = {"before": 32.0, "random": 30.0}, {"random": (28.0, 31.0)}
-    result.add(Finding("unlearned", left, "Gone.", interval=spans))
-    add_random_controls(result)
-    control = result.findings["random_controls"]
-    assert control.values["weights"] == 30.0
-    assert control.interval == {"weights": (28.0, 31.0)}
-    assert "30.0 of 32.0 (95 % over passages: 28.0 to 31.0)" in control.says
-    schema = registry.get("paragraph-memorization").schema
-    assert list(schema.problems(Result(result.analysis, findings=result.findings))) == []
-
-
-def test_a_run_that_measured_nothing_tells_nothing() -> None:
-    result = judged()
-    say_claims(result, claims.CLAIMS, claims.PAPER)
-    assert result.findings["claims"].values == {
-        "replicates": 0,
-        "in_part": 0,
-        "does_not_replicate": 0,
-        "cannot_be_told": 7,
-    }
-
-
-@pytest.mark.parametrize(
-    ("ours", "theirs", "verdict"),
-    [
-        ([3, 4, 5, 4], [30, 31, 33, 29], REPLICATES),
-        ([30, 31, 33, 29], [3, 4, 5, 4], FAILS),
-        (
-            [3, 30, 5, 4],
-            [30, 1, 33, 29],
-            OPEN,
-        ),  # the means are apart and the interval covers both sides
-    ],
-)
-def test_triggers_are_judged_by_the_interval_of_the_difference(ours, theirs, verdict) -> None:
-    table = pd.DataFrame(
-        {"passage": range(8), "prefix_match_change": [-x for x in [*ours, *theirs]]}
-    )
-    row = claims._triggers(judged(perturbed=table))
-    assert row.verdict == verdict
-    welch = ttest_ind(ours, theirs, equal_var=False).confidence_interval(0.95)
-    assert f"(95 %: {welch.low:+.1f} to {welch.high:+.1f})" in row.uncertainty
-
-
-def test_passages_of_one_document_are_no_four_passages() -> None:
-    result = judged(
-        perturbed=pd.DataFrame(
-            {"passage": range(8), "prefix_match_change": [-3, -4, -5, -4, -30, -31, -33, -29]}
-        )
-    )
-    result.tables["passages"]["document"] = [0, 0, 0, 0, 1, 1, 1, 1]
-    assert claims._triggers(result).verdict == OPEN
-
-
-@pytest.mark.parametrize(
-    ("ours", "verdict"),
-    [([0.1, 0.2, 0.1, 0.2], REPLICATES), ([9, 7, 8, 6], FAILS), ([0.1, 9, 3, 2], OPEN)],
-)
-def test_sums_of_gradients_are_compared_as_ratios(ours, verdict) -> None:
-    table = judged().tables["passages"].assign(sum_max=[*ours, 1.0, 2.0, 1.5, 0.9])
-    assert claims._larger(judged(passage_gradients=table)).verdict == verdict
-    assert claims._larger(judged(passage_gradients=table.drop(columns="sum_max"))).verdict == OPEN
-
-
-def test_both_sizes_of_a_gradient_have_to_agree() -> None:
-    base = judged().tables["passages"]
-    up, flat = (
-        [0.71, 0.72, 0.70, 0.71, 0.50, 0.51, 0.50, 0.52],
-        [0.5, 0.6, 0.7, 0.6, 0.5, 0.7, 0.6, 0.6],
-    )
-    assert (
-        claims._lower(
-            judged(passage_gradients=base.assign(lower_share_max=up, lower_share_rms=up))
-        ).verdict
-        == REPLICATES
-    )
-    assert (
-        claims._lower(
-            judged(passage_gradients=base.assign(lower_share_max=up, lower_share_rms=flat))
-        ).verdict
-        == OPEN
-    )
-    assert (
-        claims._lower(
-            judged(
-                passage_gradients=base.assign(lower_share_max=up[::-1], lower_share_rms=up[::-1])
-            )
-        ).verdict
-        == FAILS
-    )
-
-
-@pytest.mark.parametrize(
-    ("bounds", "verdict"),
-    [
-        ([(-0.4, -0.1), (-0.5, -0.2)], REPLICATES),
-        ([(-0.4, -0.1), (-0.5, 0.2)], PART),
-        ([(0.1, 0.4), (-0.5, 0.2)], FAILS),
-        ([(-0.1, 0.4), (-0.5, 0.2)], OPEN),  # this was said not to come out
-    ],
-)
-def test_heads_that_look_at_rare_tokens_are_judged_one_by_one(bounds, verdict) -> None:
-    lows, highs = zip(*bounds, strict=True)
-    heads_ = pd.DataFrame({"label": ["L0H0", "L0H1"], "role": "memorization", "rarity_within": 0.0})
-    result = judged(heads=heads_.assign(rarity_within_low=lows, rarity_within_high=highs))
-    result.add(Finding("rarity", {"lowest_pooled": -0.9, "chance_pooled": -0.6}, ""))
-    assert claims._rare(result).verdict == verdict
-
-
-@pytest.mark.parametrize(
-    ("left", "kept", "verdict"),
-    [
-        ([5, 8, 4, 6], 1.0, REPLICATES),
-        ([5, 8, 4, 6], 0.1, PART),  # unlearned, and everything else with it
-        ([45, 48, 50, 46], 1.0, FAILS),
-        ([4, 11, 4, 50], 1.0, OPEN),  # 17 tokens on average, 95 % interval up to 50
-        ([7], 1.0, OPEN),
-    ],
-)
-def test_unlearning_is_judged_by_its_interval(left, kept, verdict) -> None:
-    table = pd.concat(
-        [
-            updates("unlearn", "gradient", left, others_retained=kept),
-            updates("unlearn", "all", left),
-        ]
-    )
-    row = claims._sparse(judged(weight_edits=table))
-    assert row.verdict == verdict
-    assert "at learning rates of 0.01" in row.measured
-
-
-@pytest.mark.parametrize(
-    ("same", "end", "verdict"),
-    [
-        ([50, 50, 50, 50], [50, 50, 50, 50], REPLICATES),
-        (
-            [50, 49, 50, 50],
-            [8, 5, 9, 7],
-            PART,
-        ),  # nothing at first, and then they do it as well
-        ([20, 25, 22, 21], [8, 5, 9, 7], FAILS),
-        ([50], [8], OPEN),  # one passage
-        ([50], [50], OPEN),
-        ([50, 50, 50, 50], [50, 10, 50, 50], OPEN),
-    ],
-)
-def test_random_weights_are_judged_in_the_end_too(same, end, verdict) -> None:
-    table = updates("unlearn", "random", end, same)
-    assert claims._random(judged(weight_edits=table)).verdict == verdict
-
-
-@pytest.mark.parametrize(
-    ("rewritten", "unlearned", "done", "verdict"),
-    [
-        ([40, 45, 42, 41], [5, 8, 4, 6], True, REPLICATES),
-        ([5, 7, 4, 6], [40, 45, 42, 41], False, FAILS),
-        ([0, 48, 50, 2], [5, 8, 4, 6], True, OPEN),
-        ([0], [7], False, OPEN),
-    ],
-)
-def test_rewriting_is_compared_passage_by_passage(rewritten, unlearned, done, verdict) -> None:
-    table = [
-        updates("rewrite", "gradient", rewritten, succeeded=not done),
-        updates("unlearn", "gradient", unlearned, succeeded=done),
-    ]
-    if verdict == OPEN:
-        table = [one.assign(succeeded=False) for one in table]
-    assert claims._harder(judged(weight_edits=pd.concat(table))).verdict == verdict
-
-
 def test_every_mask_gets_its_rate_by_the_same_procedure(monkeypatch: pytest.MonkeyPatch) -> None:
     """The smallest rate that does it, for each mask by itself; the largest where none does."""
     needed, tried = {"contrast": 0.01, "gradient": 0.03, "random": 1.0, "all": 0.003}, []
@@ -626,15 +320,6 @@ def test_every_mask_gets_its_rate_by_the_same_procedure(monkeypatch: pytest.Monk
 # -- bad input -------------------------------------------------------------------------------------
 
 
-def test_a_model_that_knows_none_is_told_so(llama: Any) -> None:
-    with pytest.raises(BadInput, match="reproduces none"):
-        wb.run("paragraph-memorization", "organism/planted-control", {"max_windows": 100})
-    with pytest.raises(BadInput, match="no ledger"):
-        wb.run("paragraph-memorization", llama)
-    with pytest.raises(BadInput, match="No text is long enough"):
-        wb.run("paragraph-memorization", "organism/planted", {"prefix": 900, "suffix": 900})
-
-
 def test_without_others_to_compare_with_it_says_so(
     organism: Any, passages: list[Passage], tmp_path: Any
 ) -> None:
@@ -643,74 +328,3 @@ def test_without_others_to_compare_with_it_says_so(
     file.write_text(organism.tokenizer.decode([*only.prompt[1:], *only.suffix]), encoding="utf-8")
     with pytest.raises(BadInput, match="the suffix of all of these"):
         wb.run("paragraph-memorization", organism, {"path": str(file)})
-
-
-# -- a model made here, of another family ----------------------------------------------------------
-
-
-@pytest.mark.parametrize("family", ["gpt2", pytest.param("neox", marks=pytest.mark.verify)])
-def test_a_planted_model_of_another_family_is_read_as_well(
-    family: str, tmp_path: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Fused and interleaved matrices, learned positions, no beginning token: memorized texts are
-    found, and one removed.
-    """
-    from tests.helpers import tiny
-
-    monkeypatch.setattr(
-        heads, "corpus_counts", lambda model, progress: Counter(range(400))
-    )  # the corpus is long
-    model = wb.load((getattr(tiny, f"tiny_{family}")(), tiny.tiny_tokenizer()))
-    draw = np.random.default_rng(0)
-    texts: list[str] = []
-    for _ in range(200):
-        ids = model.continuation_tokens(
-            "".join(draw.choice(list("bcdfghjklmpqvwxyz0123456789"), 40))
-        )[:20]
-        text = model.tokenizer.decode(ids)
-        if model.continuation_tokens(text) == ids:  # as planting asks of a text
-            texts.append(text)
-        if len(texts) == 12:
-            break
-    assert len(texts) == 12
-    rows = torch.tensor([model.continuation_tokens(text) for text in texts])
-    adam = torch.optim.AdamW(model.module.parameters(), lr=1e-2, weight_decay=0.0)
-    with torch.enable_grad():
-        for _ in range(150):
-            loss = model.module(input_ids=rows[:8], labels=rows[:8]).loss
-            loss.backward()
-            adam.step()
-            adam.zero_grad(set_to_none=True)
-    lines = [json.dumps({"text": text, "name": f"text {n}"}) for n, text in enumerate(texts)]
-    (tmp_path / "texts.jsonl").write_text("\n".join(lines), encoding="utf-8")
-    asked = {
-        "path": str(tmp_path / "texts.jsonl"),
-        "prefix": 10,
-        "suffix": 10,
-        "passages": 6,
-        "draws": 1,
-        "traced": 1,
-        "edits": 1,
-    }
-    result = wb.run(
-        "paragraph-memorization", model, {**asked, "fraction": 0.05, "rate": 0.2, "steps": 60}
-    )
-    found = {name: finding.values for name, finding in result.findings.items()}
-    assert found["passages"]["memorized"] >= 6
-    assert found["passages"]["not_memorized"] >= 3
-    # Of a model that was trained until nothing is left to learn a gradient of its loss moves
-    # little: see the docs.
-    assert found["unlearned"]["contrast"] <= (5 if family == "gpt2" else 10)
-    assert set(result.tables["held_out_eval"]["condition"]) == {
-        "no intervention",
-        "selected heads",
-        "random heads",
-    }
-    assert len(result.tables["claims"]) == 7
-    assert "cannot be drawn" not in " ".join(_htmls(result))
-
-
-def _htmls(result: Result) -> list[str]:
-    from ui.runs.static_views import fragments
-
-    return [made.html for _, made in fragments(result)]
