@@ -1,199 +1,23 @@
-"""The command line as a newcomer meets it: answers, JSON, every kind of mistake, Ctrl-C, and docs
-that tell the truth.
-
-A small third-party analysis, installed by nothing but its folder on the path, stands in for the
-real ones: what works for it works for any.
+"""The command line as a newcomer meets it: every kind of mistake, models, traces, reports, the
+browser, and docs that tell the truth.
 """
 
 from __future__ import annotations
 
-import json
 import os
 import re
-import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import pytest
 
-from tests.helpers import tiny
-from workbench import cli, registry
+from tests.helpers.command_line import Said
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 DOCS = ROOT / "docs" / "command-line.md"
-
-ANALYSIS = """
-import time
-from typing import Literal
-import pandas as pd
-from pydantic import BaseModel, Field
-from workbench.result import Finding, Result
-
-name, question = "count-steps", "How many steps are there?"
-
-class Params(BaseModel, frozen=True, extra="forbid"):
-    steps: int = Field(3, ge=1, le=1000, description="How many")
-    pause: float = Field(0.0, ge=0, description="Seconds per step")
-    word: str = Field("one", description="Any text")
-    places: list[str] = Field(["a"], description="Some places")
-    how: Literal["up", "down"] = Field("up", description="Direction")
-    seed: int = Field(0, ge=0, description="Seed")
-
-def run(model, params, progress):
-    result = Result(name)
-    for step in range(params.steps):
-        progress(step / params.steps, f"Step {step + 1}")
-        time.sleep(params.pause)
-        says = f"There are {step + 1} steps of [red]{params.word}[/red]\\x1b[31m."
-        result.add(Finding("steps", step + 1, says))
-        result.tables["steps"] = pd.DataFrame({"step": range(step + 1)})
-        progress.checkpoint(result)
-    return result
-
-def views(result):
-    return {}
-"""
-
-
-@pytest.fixture(scope="module")
-def stranger(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A third party's package with one analysis, as pip would lay it out."""
-    folder = tmp_path_factory.mktemp("stranger")
-    (folder / "stranger_analysis.py").write_text(ANALYSIS)
-    about = folder / "stranger-1.0.dist-info"
-    about.mkdir()
-    (about / "METADATA").write_text("Metadata-Version: 2.1\nName: stranger\nVersion: 1.0\n")
-    (about / "entry_points.txt").write_text(
-        "[workbench.analyses]\ncount-steps = stranger_analysis\n"
-    )
-    return folder
-
-
-@pytest.fixture(scope="module")
-def model_folder(tmp_path_factory: pytest.TempPathFactory) -> str:
-    return str(tiny.save_tiny(tmp_path_factory.mktemp("tiny") / "tiny-model"))
-
-
-class Said(NamedTuple):
-    code: int
-    out: str
-    err: str
-
-    @property
-    def json(self) -> Any:
-        return json.loads(self.out)
-
-
-@pytest.fixture
-def places(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stranger: Path) -> Iterator[Path]:
-    monkeypatch.setenv("WORKBENCH_RUNS", str(tmp_path / "runs"))
-    monkeypatch.setenv("WORKBENCH_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setenv("COLUMNS", "200")
-    monkeypatch.delenv("WORKBENCH_PASSWORD", raising=False)
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.syspath_prepend(str(stranger))
-    registry._entry_points.cache_clear()
-    registry.get.cache_clear()
-    yield tmp_path
-    registry._entry_points.cache_clear()
-    registry.get.cache_clear()
-
-
-@pytest.fixture
-def workbench(places: Path, capsys: pytest.CaptureFixture[str]) -> Callable[..., Said]:
-    """Run one command in this process."""
-
-    def call(*arguments: str) -> Said:
-        with pytest.raises(SystemExit) as end:
-            cli.main([str(a) for a in arguments])
-        said = capsys.readouterr()
-        return Said(int(end.value.code or 0), said.out, said.err)
-
-    return call
-
-
-# --- asking ---------------------------------------------------------------------------------------
-
-
-def test_analyses_lists_questions_and_explains_parameters(workbench: Callable[..., Said]) -> None:
-    listed = workbench("analyses", "--json").json
-    assert {
-        "name": "count-steps",
-        "question": "How many steps are there?",
-        "gives": "",
-        "room": "",
-        "package": "stranger",
-    } in listed["analyses"]
-    assert "How many steps are there?" in workbench("analyses").out
-    about = workbench("analyses", "count-steps", "--json").json
-    assert about["parameters"][0] == {
-        "name": "steps",
-        "type": "whole number",
-        "default": 3,
-        "bounds": "≥ 1, ≤ 1000",
-        "description": "How many",
-    }
-    assert [p["type"] for p in about["parameters"]][2:5] == ["text", "list of text", "up | down"]
-    table = workbench("analyses", "count_steps").out
-    assert re.search(r"steps\s+How many\s+whole number, default 3, ≥ 1, ≤ 1000", table)
-
-
-def test_run_saves_tells_and_lists(workbench: Callable[..., Said], model_folder: str) -> None:
-    said = workbench(
-        "run",
-        "count-steps",
-        "-m",
-        model_folder,
-        "--set",
-        "steps=2",
-        "--set",
-        "word=7",
-        "--set",
-        "places=x, y",
-    )
-    assert said.code == 0, said.err
-    assert "There are 2 steps of [red]7[/red]" in said.out  # markup of a stranger stays text
-    assert "\x1b" not in said.out
-    assert "workbench report" in said.out
-    [entry] = [e for e in workbench("runs", "--json").json if not e["sample"]]
-    assert (entry["analysis"], entry["model"], entry["partial"]) == (
-        "count-steps",
-        "tiny-model",
-        False,
-    )
-    saved = json.loads((Path(entry["path"]) / "result.json").read_text())
-    assert (saved["params"]["word"], saved["params"]["places"]) == ("7", ["x", "y"])
-    assert entry["id"] in workbench("runs").out
-
-
-def test_run_json_is_the_result_and_nothing_else(
-    workbench: Callable[..., Said], model_folder: str, places: Path
-) -> None:
-    out = places / "answer"
-    (places / "p.toml").write_text('steps = 4\nhow = "down"\n')
-    said = workbench(
-        "run",
-        "count-steps",
-        "-m",
-        model_folder,
-        "--params",
-        "p.toml",
-        "--set",
-        "steps=5",
-        "--seed",
-        "9",
-        "--out",
-        out,
-        "--json",
-    )
-    assert said.json["path"] == str(out)
-    assert said.json["findings"]["steps"]["value"] == 5
-    assert (said.json["params"]["how"], said.json["provenance"]["seed"]) == ("down", 9)
-    assert said.json["provenance"]["model"]["n_layers"] == 3
 
 
 @pytest.mark.parametrize(
@@ -248,37 +72,6 @@ def test_every_mistake_is_one_message_and_exit_code_2(
     assert (places / "full" / "file").read_text() == "keep me"
 
 
-@pytest.mark.skipif(
-    not hasattr(os, "geteuid") or os.geteuid() == 0, reason="the administrator may write everywhere"
-)
-def test_folder_without_permission_is_noticed_before_the_model_loads(
-    workbench: Callable[..., Said], places: Path
-) -> None:
-    (places / "locked").mkdir(mode=0o500)
-    said = workbench("run", "count-steps", "--out", places / "locked" / "run")
-    assert said.code == 2
-    assert "Nothing may be written" in said.err
-
-
-def test_work_is_not_lost_when_the_runs_folder_goes_bad_meanwhile(
-    workbench: Callable[..., Said], model_folder: str, places: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    from workbench import runs
-
-    run = runs.run
-
-    def then_the_disk_goes_bad(*arguments: Any, **options: Any) -> Any:
-        result = run(*arguments, **options)
-        (places / "runs").write_text("a file where the folder should be")
-        return result
-
-    monkeypatch.setattr(runs, "run", then_the_disk_goes_bad)
-    said = workbench("run", "count-steps", "-m", model_folder)
-    assert said.code == 0
-    assert "is saved in" in said.err
-    assert len(list(places.glob("*count-steps*/result.json"))) == 1
-
-
 def test_a_bug_is_one_message_too(
     workbench: Callable[..., Said], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -292,79 +85,6 @@ def test_a_bug_is_one_message_too(
     assert said.code == 1
     assert "ZeroDivisionError: of ours" in said.err
     assert "Traceback" not in said.err
-
-
-# --- stopping -------------------------------------------------------------------------------------
-
-
-def started(places: Path, stranger: Path, *arguments: str) -> subprocess.Popen[str]:
-    path = os.pathsep.join([str(ROOT), str(stranger), os.environ.get("PYTHONPATH", "")])
-    code = "import sys; from workbench.cli import main; main(sys.argv[1:])"
-    command = [sys.executable, "-c", code, *arguments]
-    return subprocess.Popen(
-        command,
-        env={**os.environ, "PYTHONPATH": path},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        cwd=places,
-    )
-
-
-@pytest.mark.process
-@pytest.mark.skipif(sys.platform == "win32", reason="Ctrl-C is sent as a POSIX signal")
-def test_ctrl_c_keeps_what_is_finished(places: Path, stranger: Path, model_folder: str) -> None:
-    child = started(
-        places,
-        stranger,
-        "run",
-        "count-steps",
-        "-m",
-        model_folder,
-        "--set",
-        "steps=400",
-        "--set",
-        "pause=0.05",
-        "--json",
-    )
-    assert child.stderr is not None
-    for line in child.stderr:  # until it counts
-        if "How many steps" in line or "Step" in line:
-            break
-    time.sleep(0.5)
-    child.send_signal(signal.SIGINT)
-    out, err = child.communicate(timeout=300)
-    assert child.returncode == 130
-    kept = json.loads(out)
-    assert kept["partial"] is True
-    assert 1 <= kept["findings"]["steps"]["value"] < 400
-    assert kept["path"] in err.replace("\n", "")
-    assert "saved as a partial run" in err
-    assert Path(kept["path"]).parent == places / "runs"
-
-
-@pytest.mark.process
-@pytest.mark.skipif(sys.platform == "win32", reason="Ctrl-C is sent as a POSIX signal")
-def test_second_ctrl_c_ends_at_once(places: Path, stranger: Path, model_folder: str) -> None:
-    child = started(places, stranger, "run", "count-steps", "-m", model_folder, "--set", "pause=60")
-    assert child.stderr is not None
-    for line in child.stderr:
-        if "How many steps" in line:
-            break
-    time.sleep(0.5)
-    child.send_signal(signal.SIGINT)
-    time.sleep(0.5)
-    child.send_signal(signal.SIGINT)
-    assert child.wait(timeout=300) == 130
-
-
-def test_chat_is_a_parameter_of_the_analyses_that_have_it(
-    workbench: Callable[..., Said], model_folder: str
-) -> None:
-    said = workbench("run", "count-steps", "--chat", "--model", model_folder)
-    assert (said.code, "count-steps does not use a chat format" in said.err) == (2, True)
-    said = workbench("run", "inside", "--chat", "--set", "prompt=a", "--model", model_folder)
-    assert (said.code, "no chat template" in said.err) == (2, True)
 
 
 @pytest.mark.parametrize("width", [80, 50, 24])
@@ -582,7 +302,7 @@ except SystemExit:
 @pytest.mark.process
 def test_help_in_the_docs_is_the_real_one() -> None:
     """To bring the docs up to date: WORKBENCH_UPDATE_DOCS=1 python -m pytest
-    tests/workbench/test_cli.py -k docs
+    tests/workbench/cli/test_cli.py -k docs
     """
     text = DOCS.read_text(encoding="utf-8")
     block = re.compile(r"```console\n\$ workbench ?(.*?) ?--help\n(.*?)\n```", re.DOTALL)
