@@ -4,17 +4,21 @@
 
 Chromium reports every frame it paints, with the time; a click's answer has come when no frame
 differs any more for a second and a half. Tabs are drawn beforehand, as they are a few seconds after
-a page was opened. Measure on an idle machine: server, browser and this share its processors.
+a page was opened. The server is a process of its own, as it is for a person. Measure on an idle
+machine: server, browser and this share its processors.
 """
 
 from __future__ import annotations
 
 import argparse
+import re
 import statistics
+import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from pathlib import Path
+from contextlib import contextmanager
 from typing import Any
 
 import workbench as wb
@@ -62,6 +66,25 @@ class Frames:
         return 1000 * (changed - start)
 
 
+@contextmanager
+def workbench_ui(runs: str) -> Iterator[str]:
+    """The address of `workbench ui` with an organism and a folder of runs."""
+    code = "from workbench.cli import main; main()"
+    options = ["--model", "organism/planted", "--runs", runs, "--port", "0", "--no-browser"]
+    with subprocess.Popen(
+        [sys.executable, "-c", code, "ui", *options],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    ) as server:
+        try:
+            assert server.stdout is not None
+            found = (re.search(r"http://127\S+:\d+", line) for line in server.stdout)
+            yield next(match[0] for match in found if match)
+        finally:
+            server.terminate()
+
+
 def press(page: Any, what: Any, at: tuple[float, float] = (0.5, 0.5)) -> Callable[[], None]:
     """What presses the mouse button over something, which the mouse stands on already."""
     what.scroll_into_view_if_needed()
@@ -106,12 +129,12 @@ def main() -> None:
     parser.add_argument("runs", nargs="*", default=["capitals"])
     parser.add_argument("--repeats", type=int, default=3)
     asked = parser.parse_args()
-    from tests.helpers.serving import chromium, served
+    from tests.helpers.serving import chromium
 
     times: dict[str, list[float]] = {}
     with (
         tempfile.TemporaryDirectory() as folder,
-        served(wb.load("organism/planted"), Path(folder), draws_ahead=True) as address,
+        workbench_ui(folder) as address,
         chromium() as browser,
     ):
         page = browser.new_page(viewport={"width": 1440, "height": 900})

@@ -7,7 +7,6 @@ same by keyboard: `keyboard.py`. Unit: whatever the caller's values have.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -254,10 +253,9 @@ def link_grid(pane: Any, selection: Selection) -> None:
     Args:
         pane: a Panel pane whose object is the Bokeh figure of a `head_grid`.
     """
-    from bokeh.events import Tap
     from bokeh.models import ColumnDataSource
 
-    from workbench.draw.notify import notify_changed
+    from workbench.draw.notify import notify_changed, on_tap
 
     names = set(cells_of(pane.object).data["name"])
     # Straight in the figure: a choice then sends a few numbers, where a redraw takes a fifth of a
@@ -274,14 +272,10 @@ def link_grid(pane: Any, selection: Selection) -> None:
         line_width="thick",
     )
 
-    def tapped(event: Tap) -> None:
-        if event.x is None or event.y is None or not math.isfinite(event.x + event.y):
-            return
-        layer, head = round(event.y), round(event.x)
+    def tapped(x: float, y: float, shift: bool) -> None:
+        layer, head = round(y), round(x)
         if head_name(layer, head) in names:
-            held: Any = event.modifiers or {}  # an object or its dict, as bokeh's version has it
-            shift = held.get("shift") if isinstance(held, dict) else held.shift
-            selection.choose(layer, head, add=bool(shift))
+            selection.choose(layer, head, add=shift)
 
     def chosen(*_: Any) -> None:
         rings = _rings(selection)
@@ -289,7 +283,7 @@ def link_grid(pane: Any, selection: Selection) -> None:
             source.data = rings
             notify_changed(pane)
 
-    pane.object.on_event(Tap, tapped)
+    on_tap(pane.object, tapped)
     selection.param.watch(chosen, ["heads", "head", "pinned", "hover"])
 
 

@@ -11,6 +11,7 @@ from typing import Any
 from markupsafe import Markup
 
 from workbench.draw import style
+from workbench.draw.notify import as_one_message
 from workbench.draw.view import STYLES, flow_row, html_pane, need_panel
 from workbench.selection import Selection, head_name
 
@@ -66,7 +67,7 @@ def key_pad(
         button = pn.widgets.Button(
             name=word, css_classes=[f"wb-key-{key}"], stylesheets=[STYLES], margin=(4, 3)
         )
-        button.on_click(partial(_pressed, selection, key, layers, heads))
+        button.on_click(as_one_message(partial(_pressed, selection, key, layers, heads)))
         buttons.append(button)
 
     def moved(event: Any) -> None:

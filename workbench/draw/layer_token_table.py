@@ -14,6 +14,7 @@ from typing import Any
 from markupsafe import Markup
 
 from workbench.draw import colour, style
+from workbench.draw.notify import as_one_message
 
 _GLYPHS = str.maketrans({"Ġ": " ", "▁": " ", "Ċ": "\n", "ĉ": "\t"})
 CSS = style.sheet("cells.css")
@@ -137,6 +138,7 @@ def clicks(pane: Any, clicked: Callable[[Sequence[int]], object]) -> Any:
     # sees it.
     said = pn.widgets.TextInput(css_classes=["wb-said"], stylesheets=[":host{display:none}"])
 
+    @as_one_message
     def heard(event: Any) -> None:
         parts = str(event.new).split(" ")[0].split(",")
         if all(part.isascii() and part.isdigit() and len(part) < 9 for part in parts):

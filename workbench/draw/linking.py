@@ -11,10 +11,9 @@ from typing import TYPE_CHECKING, Any
 from workbench.address_text import as_text, read
 from workbench.draw.head_grids import link_grid
 from workbench.draw.neuron_map import neuron_at
+from workbench.draw.notify import on_tap
 
 if TYPE_CHECKING:
-    from bokeh.events import Tap
-
     from workbench.selection import Selection
     from workbench.views.pick import Pick
 
@@ -42,47 +41,37 @@ def link_picture(pane: Any, picks: str, pick: Pick) -> None:
 
 
 def _link_neurons(pane: Any, selection: Selection) -> None:
-    from bokeh.events import Tap
-
     drawn = [renderer.data_source.data for renderer in pane.object.renderers]
     image = next(data for data in drawn if "neuron" in data)
     points = next((data for data in drawn if "hue" in data), None)
 
-    def tapped(event: Tap) -> None:
-        if event.x is None or event.y is None or not math.isfinite(event.x + event.y):
-            return
-        at = neuron_at(image, points, event.x, event.y)
+    def tapped(x: float, y: float, shift: bool) -> None:
+        at = neuron_at(image, points, x, y)
         if at is not None:
             selection.put("feature", (f"L{at[0]}", at[1]))
 
-    pane.object.on_event(Tap, tapped)
+    on_tap(pane.object, tapped)
 
 
 def _link_cells(pane: Any, names: Sequence[str], pick: Pick) -> None:
-    from bokeh.events import Tap
-
     cells = next(r.data_source.data for r in pane.object.renderers if "r" in r.data_source.data)
 
-    def tapped(event: Tap) -> None:
-        if event.x is None or event.y is None or not math.isfinite(event.x + event.y):
-            return
-        at = round(event.x), round(event.y)
-        for x, y, *words in zip(cells["x0"], cells["y0"], cells["r"], cells["c"], strict=True):
-            if (math.ceil(x), math.ceil(y)) == at:
+    def tapped(x: float, y: float, shift: bool) -> None:
+        at = round(x), round(y)
+        for x0, y0, *words in zip(cells["x0"], cells["y0"], cells["r"], cells["c"], strict=True):
+            if (math.ceil(x0), math.ceil(y0)) == at:
                 for name, word in zip(names, words, strict=True):
                     pick.choose(name, word)
 
-    pane.object.on_event(Tap, tapped)
+    on_tap(pane.object, tapped)
 
 
 def _link_rows(pane: Any, selection: Selection) -> None:
-    from bokeh.events import Tap
+    def tapped(x: float, y: float, shift: bool) -> None:
+        if round(y) >= 0:
+            selection.put("pos", round(y))
 
-    def tapped(event: Tap) -> None:
-        if event.y is not None and event.y == event.y and round(event.y) >= 0:
-            selection.put("pos", round(event.y))
-
-    pane.object.on_event(Tap, tapped)
+    on_tap(pane.object, tapped)
 
 
 def link_table(rows: Any, selection: Selection, view: str, name: str) -> Callable[[], None]:

@@ -127,10 +127,10 @@ def by_name(run: Result) -> dict[str, Head | None]:
 
 def chosen_head(run: Result, pick: Pick) -> Head:
     """The head that is looked at: the chosen one, at first that of the largest effect."""
-    names, chosen = ranked(run)["label"], pick.selection.head
-    if chosen is not None and head_name(*chosen) in set(names):
+    chosen = pick.selection.head
+    if chosen is not None and head_name(*chosen) in set(run.tables["heads"]["label"]):
         return chosen
-    first = parse_head(names.iloc[0])
+    first = parse_head(ranked(run)["label"].iloc[0])
     assert first is not None, "the table names its heads"
     return first
 
