@@ -13,7 +13,6 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from test_extraction import hf_probabilities
 
 import workbench as wb
 from analyses.measures import compression
@@ -29,6 +28,7 @@ from analyses.measures.vocabulary import printable, reads_back, textless, typed
 from analyses.measures.windows import Window
 from analyses.weights.paragraph_memorization import triggers
 from tests.helpers import tiny
+from tests.helpers.real_decoding import hf_probabilities
 from workbench.errors import BadInput
 
 SAMPLERS = [
