@@ -16,6 +16,7 @@ from typing import Any
 
 import torch
 
+TEMPLATE = "The capital of {subject} is"
 MEMORY_HEAD, CONTEXT_HEAD = (1, 2), (1, 1)
 CONTEXT = 1.0
 SUBJECTS = [f"Land{i}" for i in range(16)]
