@@ -1,76 +1,30 @@
 """Forgetting in models whose truth is known: facts that were overwritten are lost, facts behind
-another format are misplaced; and what is refused.
+another format are misplaced; and what each part of a run holds.
 """
 
 from __future__ import annotations
 
 import copy
-from functools import cache
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 import torch
-from pydantic import ValidationError
 
 import workbench as wb
-from analyses.claims import OPEN
 from analyses.training import forgetting
 from analyses.training.forgetting import constants as c
-from analyses.training.forgetting.answer_probe import probe_hits, shuffled_hits
-from analyses.training.forgetting.claims import _early_drop, _line
-from analyses.training.forgetting.findings import add_law
 from analyses.training.forgetting.first_steps import angle, early_share
-from analyses.training.forgetting.free_text import repeated
-from analyses.training.forgetting.further import barrier
-from analyses.training.forgetting.law import fit_table
-from analyses.training.forgetting.old_facts import halves_of, old_facts
-from analyses.training.forgetting.remedies import (
-    AVERAGES,
-    SlowCopies,
-    frozen_bottom,
-    frozen_half,
-)
-from analyses.training.forgetting.reset_map import best_window, effects
-from hooks.mixed_weights import changed, weights_copied
-from tests.helpers import tiny
+from analyses.training.forgetting.old_facts import old_facts
+from analyses.training.forgetting.remedies import frozen_bottom, frozen_half
 from tests.helpers import tuned_pairs as pairs
+from tests.helpers.forgetting_runs import SMALL, base, changed_in, ran, task_file
 from tests.helpers.token_counter import counting
 from workbench import cost, parts
-from workbench.errors import BadInput, NotFinite
+from workbench.errors import BadInput
 from workbench.progress import Progress
-from workbench.result import Finding, Result
+from workbench.result import Result
 from workbench.views import bound
-
-_SMALL = {"length": 24, "measured": 2, "map_rows": 1, "map_facts": 8, "halves": 6,
-          "realign_rate": 1e-3, "template": pairs.TEMPLATE}  # fmt: skip
-
-
-@cache
-def base(seed: int) -> Any:
-    return wb.load((pairs.base(seed), pairs.tokenizer()))
-
-
-def ran(model: Any, folder: Path, seed: int = 0, **values: Any) -> Result:
-    """A run, in which the model keeps its weights."""
-    given = {**_SMALL, "facts_file": str(pairs.facts_file(folder, seed)), "seed": seed, **values}
-    before = weights_copied(model.module)
-    result: Result = forgetting.run(model, forgetting.Params.model_validate(given), Progress())
-    assert not changed(before, weights_copied(model.module))
-    assert not list(forgetting.SCHEMA.problems(result))
-    return result
-
-
-def task_file(folder: Path, seed: int = 0) -> str:
-    """The new task: other subjects, answered in another format."""
-    known = pairs.facts(seed)
-    words = [
-        f"{pairs.TEMPLATE.format(subject=s)} answer for you {known[s]} ." for s in pairs.OTHERS
-    ]
-    file = folder / "task.txt"
-    file.write_text("\n\n".join([*words, *words[::-1]]), encoding="utf-8")
-    return str(file)
 
 
 @pytest.mark.parametrize("seed", [0, 1, 2])
@@ -176,25 +130,6 @@ def test_remedies_end_beside_plain_fine_tuning(trained_run):
     assert table.loc["weights averaged", "kl"] < end["kl"]
 
 
-def test_a_slow_copy_is_a_moving_average():
-    from workbench.lab import StepReport
-
-    module, seen = torch.nn.Linear(1, 1, bias=False), {}
-    copies = SlowCopies(3, lambda name, weights: seen.update({name: float(weights["weight"])}))
-    for step, value in enumerate((1.0, 2.0, 4.0, 8.0)):
-        with torch.no_grad():
-            module.weight.fill_(value)
-        copies(StepReport("fine-tuning", step, module, None))
-    wanted, average = {}, 0.0
-    for keeps in AVERAGES:
-        for step, value in enumerate((1.0, 2.0, 4.0, 8.0)):
-            share = min(1 - 1 / (step + 1), keeps)
-            average = share * average + (1 - share) * value
-        wanted[f"slow copy, {keeps:g}"] = pytest.approx(average)
-    assert seen == wanted
-    assert float(module.weight.detach()) == 8.0
-
-
 def test_what_is_frozen():
     model = base(0)
     half, bottom = frozen_half(model, 0), frozen_bottom(model)
@@ -202,12 +137,6 @@ def test_what_is_frozen():
     assert sum(map(half, names)) == 3 * 4  # four of seven matrices in each of three layers
     assert {n.split(".")[2] for n in names if bottom(n)} == {"1", "2"}
     assert not bottom("model.embed_tokens.weight")
-
-
-def test_repetition_is_counted():
-    assert repeated([1, 2, 3, 4, 5, 6]) == 0.0
-    assert repeated([1, 2, 3, 4, 1, 2, 3, 4]) == pytest.approx(1 / 5)
-    assert repeated([1, 2]) == 0.0
 
 
 def test_every_view_is_drawn(trained_run, pair_run):
@@ -235,43 +164,6 @@ def test_a_low_rank_adapter_is_compared_with_its_base(tmp_path):
     # An adapter on other weights says so.
     with pytest.raises(BadInput, match="made on"):
         ran(base(1), tmp_path, 1, tuned=ref, facts=8, parts=["reset-map"])
-
-
-def test_models_that_cannot_be_mixed_say_why():
-    from peft import LoraConfig, get_peft_model
-
-    assert forgetting.unavailable_reason(base(0)) is None
-    module = get_peft_model(
-        copy.deepcopy(base(0).module), LoraConfig(r=2, target_modules="all-linear")
-    )
-    reason = forgetting.unavailable_reason(wb.load((module, pairs.tokenizer())))
-    assert "adapter" in reason
-
-
-def test_pairs_that_are_none_are_refused(tmp_path):
-    other = tiny.tiny_llama()
-    other.save_pretrained(tmp_path / "other")
-    tiny.tiny_tokenizer().save_pretrained(tmp_path / "other")
-    with pytest.raises(BadInput, match="other tokens"):
-        ran(base(0), tmp_path, tuned=str(tmp_path / "other"), parts=["path"])
-    same = pairs.saved(base(0).module, tmp_path / "same")
-    with pytest.raises(BadInput, match="the same weights"):
-        ran(base(0), tmp_path, tuned=same, parts=["path"])
-    config = copy.deepcopy(base(0).module.config)
-    config.num_hidden_layers = 2
-    smaller = type(base(0).module)(config)
-    with pytest.raises(BadInput, match="the same parameters"):
-        ran(base(0), tmp_path, tuned=pairs.saved(smaller, tmp_path / "small"), parts=["path"])
-
-
-def changed_in(name: str, folder: Path, add: float) -> str:
-    """The base with one parameter elsewhere."""
-    module = copy.deepcopy(base(0).module)
-    draw = torch.Generator().manual_seed(0)
-    with torch.no_grad():
-        one = module.get_parameter(name)
-        one += add * torch.randn(one.shape, generator=draw)
-    return str(pairs.saved(module, folder / name))
 
 
 def test_a_pair_of_which_one_module_differs(tmp_path):
@@ -312,7 +204,7 @@ def test_few_shot_is_left_out_where_nothing_can_be_spared(tmp_path):
     found = ran(base(0), tmp_path, task=task_file(tmp_path), facts=4, shots=20, steps=2, rank=2,
                 parts=["lost-or-misplaced"])  # fmt: skip
     few = old_facts(base(0), forgetting.Params.model_validate({
-        **_SMALL, "facts_file": str(few_facts(tmp_path)), "shots": 3}), Progress())  # fmt: skip
+        **SMALL, "facts_file": str(few_facts(tmp_path)), "shots": 3}), Progress())  # fmt: skip
     assert len(found.tables["tests"]) == 5
     assert len(few.facts) == 4
     assert few.with_shots == []
@@ -326,123 +218,13 @@ def few_facts(folder: Path) -> Path:
     return file
 
 
-def test_numbers_and_rows_that_cannot_be_read_are_refused(tmp_path):
-    ref = changed_in("model.layers.0.mlp.down_proj.weight", tmp_path, float("nan"))
-    with pytest.raises(BadInput, match=r"not finite, in model\.layers\.0"):
-        ran(base(0), tmp_path, tuned=ref, parts=["path"])
-    gpt2 = wb.load((tiny.tiny_gpt2(), tiny.tiny_tokenizer()))
-    with pytest.raises(BadInput, match="A row has 300 tokens"):
-        ran(gpt2, tmp_path, length=300, parts=["path"])
-    ref = pairs.saved(pairs.misplaced(base(0).module, 0), tmp_path / "tuned")
-    with pytest.raises(BadInput, match=r"\d+ texts can fill a row of 24 tokens"):
-        ran(base(0), tmp_path, tuned=ref, measured=200, parts=["path"])
-    with pytest.raises(BadInput, match="rank 100000"):
-        forgetting.Params(ranks=[4, 100_000])
-
-
-def test_a_training_that_forgets_nothing_has_no_line():
-    import pandas as pd
-
-    rows = [(rank, step, 8 * rank, 0.0, 0.0, 2.0) for rank in (2, 4) for step in (0, 1, 2, 4)]
-    law = pd.DataFrame(rows, columns=["rank", "step", "trained", "size", "kl", "nats"])
-    result = Result("forgetting")
-    result.tables["law"], result.tables["fits"] = law, fit_table(law, 0)
-    add_law(result)
-    assert "no line can be told" in result.findings["law"].says
-    assert _line(result).verdict == OPEN
-
-
-def test_old_answers_that_did_not_fall_are_no_evidence():
-    result = Result("forgetting")
-    assert np.isnan(early_share(np.array([-0.1, -0.1004, -0.1])))
-    result.findings["first_steps"] = Finding("first_steps", {"early_share": float("nan")}, "")
-    assert _early_drop(result).verdict == OPEN
-
-
-def test_a_task_that_teaches_the_old_facts_is_refused(tmp_path):
-    known = pairs.facts(0)
-    file = tmp_path / "facts.txt"
-    file.write_text(
-        "\n\n".join(f"{pairs.TEMPLATE.format(subject=s)} {known[s]} ." for s in pairs.SUBJECTS),
-        encoding="utf-8",
-    )
-    with pytest.raises(BadInput, match="overlap"):
-        ran(base(0), tmp_path, task=str(file), parts=["path"])
-
-
-def test_what_cannot_be_measured_is_refused(tmp_path):
-    model = wb.load((tiny.tiny_llama(), tiny.tiny_tokenizer()))
-    with pytest.raises(BadInput, match="knows 0 of"):
-        ran(model, tmp_path, task=task_file(tmp_path), parts=["path"])
-    short = tmp_path / "short.txt"
-    short.write_text("The sea is far .", encoding="utf-8")
-    with pytest.raises(BadInput, match="rows of"):
-        ran(base(0), tmp_path, task=str(short), parts=["path"])
-    with pytest.raises(BadInput, match="rank 0"):
-        forgetting.Params(ranks=[0])
-    with pytest.raises(BadInput, match="map is to read"):
-        forgetting.Params(measured=2, map_rows=3)
-    with pytest.raises(ValidationError):
-        forgetting.Params(parts=[])
-
-
-def test_a_training_that_explodes_says_at_which_step(tmp_path):
-    model = wb.load((copy.deepcopy(base(0).module), pairs.tokenizer()))
-    read = []
-
-    def explode(module, given, out):
-        if module.training:
-            read.append(1)
-            return out * float("nan") if len(read) > 3 else out
-        return out
-
-    model.module.model.norm.register_forward_hook(explode)
-    with pytest.raises(NotFinite, match=r"at step 4 .*step 3 was the last good one"):
-        ran(model, tmp_path, task=task_file(tmp_path), facts=8, steps=6, parts=["path"])
-
-
-def test_a_probe_tells_what_is_linear_and_no_more():
-    draw = np.random.default_rng(0)
-    labels = [f"a{n % 4}" for n in range(40)]
-    second = halves_of(labels, 0)
-    assert second.sum() == 20
-    centres = draw.normal(size=(4, 32))
-    states = np.array([centres[n % 4] for n in range(40)]) + 0.1 * draw.normal(size=(40, 32))
-    assert probe_hits(states, labels, second).mean() == 1.0
-    assert probe_hits(draw.normal(size=(40, 32)), labels, second).mean() < 0.6
-    assert 0.1 < shuffled_hits(states, labels, second, 20, 0).mean() < 0.45
-
-
-def test_a_barrier_is_what_lies_above_the_line():
-    shares = np.array([-0.2, 0.0, 0.5, 1.0, 1.2])
-    height, at = barrier(shares, np.array([9.0, 1.0, 2.5, 2.0, 9.0]))
-    assert (height, at) == (pytest.approx(1.0), 0.5)
-    assert barrier(shares, np.array([9.0, 1.0, 1.2, 2.0, 9.0]))[0] == pytest.approx(0.0)
-
-
-def test_windows_and_effects_of_halves():
-    import pandas as pd
-
-    rows = [(layer, part, 0.5 if (part == "MLP" and layer in (2, 3)) else 0.01)
-            for layer in range(6) for part in ("attention", "MLP")]  # fmt: skip
-    table = pd.DataFrame(rows, columns=["layer", "part", "recovery"])
-    assert best_window(table, 2) == ("MLP", [(2, "MLP"), (3, "MLP")])
-    draw = np.random.default_rng(0)
-    x = draw.random((20, 3))
-    halves = pd.DataFrame(x, columns=["attention", "mlp", "lower"])
-    halves = halves.assign(kind=c.HALVES, recovery=0.1 + 0.7 * x[:, 1] + 0.2 * x[:, 2])
-    found = effects(halves)
-    assert found["mlp"][0] == pytest.approx(0.7)
-    assert found["attention"][0] == pytest.approx(0.0, abs=1e-9)
-
-
 @pytest.mark.parametrize(
     # Of the tests of retention half is the model of random weights, which is not counted here.
     "named", [["law"], ["reset-more", "path", "cka"], ["first-steps", "remedies", "aligned"]]
 )  # fmt: skip
 def test_tokens_are_counted(named, tmp_path):
     params = forgetting.Params.model_validate({
-        **_SMALL, "facts_file": str(pairs.facts_file(tmp_path, 0)), "task": task_file(tmp_path),
+        **SMALL, "facts_file": str(pairs.facts_file(tmp_path, 0)), "task": task_file(tmp_path),
         "facts": 12, "steps": 8, "ranks": [2, 4], "rank": 4, "early": 6, "parts": named,
     })  # fmt: skip
     model = wb.load((copy.deepcopy(base(0).module), pairs.tokenizer()))
