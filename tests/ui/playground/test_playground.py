@@ -1,8 +1,7 @@
-"""The Playground without a browser: what it computes, what it draws, its API, its queueing."""
+"""The Playground without a browser: what it computes, what it answers, what it draws."""
 
 from __future__ import annotations
 
-import json
 import math
 import threading
 from dataclasses import replace
@@ -13,13 +12,9 @@ from pydantic import BaseModel
 
 import workbench as wb
 from hooks import model_change, prompt_output
-from tests.helpers import fake_package
 from tests.helpers.synthetic import HOSTILE, synthetic_result
-from ui.app_state import AppState
-from ui.jobs import Job, Jobs
-from ui.model_shelf import ModelShelf
+from ui.jobs import Job
 from ui.model_slot import ModelSlot
-from ui.playground import app as playground
 from ui.playground import (
     finished_runs,
     head_buttons,
@@ -32,32 +27,12 @@ from ui.playground.inject_head import inject
 from ui.playground.prompt_stream import Answerer, PromptRequest, Tickets
 from workbench.errors import BadInput, NotFound, WorkbenchError
 from workbench.playground import HeadRole
-from workbench.result import Result
 
 PROMPT = "The capital of France is"
 
 
 class NoParams(BaseModel):
     pass
-
-
-@pytest.fixture
-def app(llama, tmp_path):
-    shelf = ModelShelf(llama)
-    made = AppState(shelf, Jobs(shelf, tmp_path / "runs"), tmp_path / "runs")
-    yield made
-    made.jobs.stop()
-
-
-@pytest.fixture
-def sheep_run(app, tmp_path_factory, monkeypatch):
-    """A finished run of a third party's analysis that gives a dial, and found L0H1 and L1H2."""
-    fake_package.install(tmp_path_factory.mktemp("package"), monkeypatch)
-    job = app.jobs.submit("count-sheep", {"steps": 1})
-    assert job.finished.wait(60)
-    yield job.run_id
-    monkeypatch.undo()
-    fake_package.forget()
 
 
 # -- computing -------------------------------------------------------------------------------------
@@ -351,155 +326,3 @@ def test_gradios_page_gets_our_head_and_names_nothing_foreign():
     assert "manifest" not in page
     assert page.index("workbench.js") < page.index("</head>")
     assert page.index("<body") < page.index("wb-header") < page.index("x</body>")
-
-
-# -- the API ---------------------------------------------------------------------------------------
-
-
-@pytest.fixture
-def blocks(app):
-    return playground.blocks(app)
-
-
-def test_a_prompt_is_asked_again_while_the_request_before_waits_for_a_model(blocks):
-    """Else a switch of the model would go unanswered until the run that has the old one ends."""
-    output = next(c for c in blocks.config["components"] if c["props"].get("elem_id") == "answer")
-    asking = [d for d in blocks.config["dependencies"] if output["id"] in d["outputs"]]
-    assert len(asking) > 8
-    assert {d["trigger_mode"] for d in asking} == {"multiple"}
-
-
-def test_nothing_is_marked_as_loading_where_nothing_is_shown_of_it(blocks):
-    """The browser walks through the tree of all components for each mark, with every event."""
-    hidden = [d for d in blocks.config["dependencies"] if d["show_progress"] == "hidden"]
-    assert len(hidden) > 100
-    assert len({tuple(d["show_progress_on"]) for d in hidden}) == 1
-
-
-def test_a_form_is_asked_about_only_once_it_is_in_view(blocks):
-    """What all forms hold, sent at once with every model, took a page seconds."""
-    by_itself = [
-        d
-        for d in blocks.config["dependencies"]
-        if {"load", "then", "tick"} & {name for _, name in d["targets"]}
-    ]
-    assert by_itself
-    assert max(len(dependency["inputs"]) for dependency in by_itself) < 15
-
-
-@pytest.fixture
-def endpoints(blocks):
-    return {fn.api_name: fn.fn for fn in blocks.fns.values() if fn.api_visibility == "public"}
-
-
-def test_only_the_documented_endpoints_are_public(endpoints):
-    assert set(endpoints) == {"next_tokens", "answers", "generate", "model", "analyses", "run"}
-
-
-def test_endpoints_agree_with_the_model(endpoints, llama):
-    top = endpoints["next_tokens"](PROMPT, ["L0H0"], None, None, 3)
-    with wb.ablate(llama, heads=[(0, 0)]):
-        plain = llama.next_tokens(PROMPT, k=3)
-    assert [t["token"] for t in top] == list(plain["token"])
-    both = endpoints["answers"](PROMPT, "Paris", "Rome")
-    assert set(both) == {"memory", "context"}
-    assert both["memory"]["logp"] == pytest.approx(
-        prompt_output.read_prompt(llama, PROMPT, ("Paris",)).answers[0].logp, abs=1e-4
-    )
-    assert endpoints["generate"](PROMPT, None, None, None, 5) == llama.generate(
-        PROMPT, max_new_tokens=5
-    )
-
-
-def test_an_analysis_through_the_api(endpoints, app, sheep_run):
-    listed = {a["name"]: a for a in endpoints["analyses"]()}
-    assert listed["count-sheep"]["params"]["properties"]["steps"]["maximum"] == 400
-    json.dumps(listed)
-    *_, last = endpoints["run"]("count-sheep", '{"steps": 2, "pause": 0.3}', 3)
-    assert last["state"] == "done"
-    assert last["findings"]["sheep"]["value"] == 2
-    assert app.entry(last["run"]).analysis == "count-sheep"
-    turned = endpoints["next_tokens"](PROMPT, [], sheep_run, 1.0, 3)
-    assert turned != endpoints["next_tokens"](PROMPT, [], None, None, 3)
-
-
-def test_api_errors_carry_the_message_only(endpoints, sheep_run):
-    import gradio as gr
-
-    for call in (
-        lambda: endpoints["next_tokens"]("", [], None, None, 3),
-        lambda: endpoints["answers"](PROMPT, "", "Rome"),
-        lambda: endpoints["generate"](PROMPT, ["x"], None, None, 3),
-        lambda: list(endpoints["run"]("no-such", "{}")),
-        lambda: list(endpoints["run"]("count-sheep", "[1]")),
-        lambda: list(endpoints["run"]("count-sheep", "{")),
-        lambda: list(endpoints["run"]("count-sheep", '{"steps": -1}')),
-        lambda: list(endpoints["run"]("count-sheep", '{"crash": true}')),
-    ):
-        with pytest.raises(gr.Error) as caught:
-            call()
-        assert caught.value.print_exception is False
-        assert caught.value.message
-
-
-# -- what analyses bring along ---------------------------------------------------------------------
-
-FORM = """
-from workbench.playground import PromptForm
-
-class Params(Params):
-    prompt: str = Field("Baa", description="What the sheep say")
-
-playground = Playground(
-    form=PromptForm(
-        tab="TAB",
-        title="Sheep",
-        button="Count",
-        empty="None yet.",
-        frame="The sheep",
-        limit="A few words",
-    ),
-    roles=(HeadRole("sheep", "sheep head", "Sheep heads off", "other"),),
-    heads=lambda result: {"sheep": [(0, 1), (99, 0)]},
-)
-"""
-
-
-def labels(page) -> list[str]:
-    return [block["props"].get("label") for block in page.config["components"]]
-
-
-@pytest.mark.parametrize(("tab", "shown"), [("sheep", True), ("trace", False)])
-def test_an_analysis_of_a_third_party_brings_its_tab_and_roles(
-    app, tmp_path_factory, monkeypatch, tab, shown
-):
-    before = [form.tab for _, form in playground.forms()]
-    assert before == ["trace", "from", "audit", "features", "pairs", "slots", "edit"]
-    source = fake_package.SOURCE + FORM.replace("TAB", tab)
-    fake_package.install(tmp_path_factory.mktemp("package"), monkeypatch, source)
-    try:
-        tabs = {form.tab: analysis.name for analysis, form in playground.forms()}
-        # A tab that is called like one of ours is not shown in its place.
-        assert tabs["trace"] == "inside"
-        assert ("count-sheep" in tabs.values()) == shown
-        page = playground.blocks(app)
-        assert ("Sheep" in labels(page)) == shown
-        elements = {block["props"].get("elem_id") for block in page.config["components"]}
-        assert ("sheep-run" in elements) == shown
-        assert "sheep-answer" not in elements  # its Params have none
-        buttons = [block["props"].get("value") for block in page.config["components"]]
-        assert {"Memory heads off", "Sheep heads off"} <= set(map(str, buttons))
-    finally:
-        fake_package.forget()
-
-
-def test_only_heads_that_the_model_has_are_outlined(app, tmp_path_factory, monkeypatch, llama):
-    source = fake_package.SOURCE + FORM.replace("TAB", "sheep")
-    fake_package.install(tmp_path_factory.mktemp("package"), monkeypatch, source)
-    try:
-        roles = finished_runs.roles_of(Result("count-sheep"), llama)
-        assert [(role.off, heads) for role, heads in roles.items()] == [
-            ("Sheep heads off", [(0, 1)])
-        ]
-    finally:
-        fake_package.forget()
