@@ -18,7 +18,6 @@ from workbench.draw.items import Clicks, Picture, Row, Table
 from workbench.draw.layer_token_table import clicks, listening
 from workbench.draw.layout import narrow_column
 from workbench.draw.linking import link_picture, link_table
-from workbench.draw.notify import as_one_message
 from workbench.views.pick import Page
 
 
@@ -104,7 +103,7 @@ class _Table:
         )
         self.panel.objects = [*([self._caption.panel] if item.caption else []), self._rows]
         if item.picks:
-            self._rows.on_click(as_one_message(self._clicked))
+            self._rows.on_click(self._clicked)
             self._mark()
 
     def fill(self, item: Table) -> None:
