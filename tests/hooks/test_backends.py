@@ -4,75 +4,31 @@ same weights.
 
 from __future__ import annotations
 
-import importlib.util
-import io
-import json
 import re
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from test_capture import hooks_on
 
 import workbench as wb
 from hooks import sites
 from hooks.backends import active_interventions, forward, module_copy
 from tests.helpers import tiny
+from tests.helpers.backends import BACKENDS, CLOSE, HIDDEN, needs, same, with_uneven_norms
+from tests.helpers.capturing import PROMPTS, hooks_on
 from workbench.errors import BadInput, NotFound, SiteNotFound, WorkbenchError
 
-PROMPTS = [
-    "The capital of France is",
-    "Nobody remembers",
-    "The safe opens with 7 4 1 9 <script>é\n",
-]
-CLOSE = 1e-5
-
-
-def needs(name: str) -> pytest.MarkDecorator:
-    found = importlib.util.find_spec(name) is not None
-    return pytest.mark.skipif(not found, reason=f"{name} is not installed (the extra 'bench')")
-
-
-BACKENDS = [
-    pytest.param("transformer_lens", marks=needs("transformer_lens")),
-    pytest.param("nnsight", marks=needs("nnsight")),
-]
 # Recurrent layers and experts: the families here have none.
 ELSEWHERE = {
     *sites.STATE_SITES,
     *("mixer_out", "router_weights", "router_scores", "expert_weights", "expert_indices"),
 }
-# What a back end cannot show, with the family: it must say so.
-HIDDEN = {("transformer_lens", "neox"): {"rot_q", "rot_k"}}
 
 
 @pytest.fixture(scope="module", params=["llama", "gpt2", "neox"])
 def model(request):
-    """A tiny model whose norms have gains and biases of their own, so that before and after them
-    differ.
-    """
-    module = getattr(tiny, f"tiny_{request.param}")()
-    draw = torch.Generator().manual_seed(3)
-    with torch.no_grad():
-        for parameter in module.parameters():
-            if parameter.dim() == 1:
-                parameter += 0.3 * torch.randn(parameter.shape, generator=draw)
-    instrumented = wb.load((module, tiny.tiny_tokenizer()))
-    instrumented.family = request.param
-    return instrumented
-
-
-def same(ours: wb.Trace, theirs: wb.Trace) -> None:
-    assert set(ours) == set(theirs)
-    assert (ours.tokens, ours.prompts, ours.model) == (theirs.tokens, theirs.prompts, theirs.model)
-    for site in ours:
-        assert ours[site].dims == theirs[site].dims
-        for dim, coordinate in ours[site].coords.items():
-            np.testing.assert_array_equal(coordinate, theirs[site].coords[dim])
-        np.testing.assert_allclose(
-            theirs[site], ours[site], atol=CLOSE, rtol=0, err_msg=site
-        )  # NaN where NaN
+    return with_uneven_norms(request.param)
 
 
 # -- looking ---------------------------------------------------------------------------------------
@@ -122,6 +78,7 @@ def test_prompts_of_different_length_equal_each_alone(model, backend):
 
 
 # -- changing --------------------------------------------------------------------------------------
+
 
 INTERVENTIONS = {
     "zero heads": lambda m: wb.ablate(m, heads=[(0, 1), (2, 3)]),
@@ -310,197 +267,6 @@ def test_changes_are_found_by_place(model):
             "blocks.1.attn.hook_z",
         ]
     assert active_interventions.active(model, "a test") == {}
-
-
-# -- TransformerLens's cache -----------------------------------------------------------------------
-
-
-@needs("transformer_lens")
-@pytest.mark.parametrize("padding", ["left", "right"])
-def test_a_cache_becomes_a_trace(model, padding):
-    from hooks.backends.transformer_lens import bridge_of
-    from hooks.transformer_lens_cache import from_cache
-
-    ids = [model.tokens(p) for p in PROMPTS]
-    longest = max(map(len, ids))
-    padded = [
-        [0] * (longest - len(i)) + i if padding == "left" else i + [0] * (longest - len(i))
-        for i in ids
-    ]
-    real = [[0] * (longest - len(i)) + [1] * len(i) for i in ids]
-    mask = torch.tensor(real if padding == "left" else [row[::-1] for row in real])
-    _, cache = bridge_of(model).run_with_cache(torch.tensor(padded), attention_mask=mask)
-    trace = from_cache(model, cache, PROMPTS, padding)
-    hidden = HIDDEN.get(("transformer_lens", model.family), set()) | {
-        "result"
-    }  # computed only when asked for
-    same(wb.capture(model, PROMPTS, sites=[s for s in model.sites if s not in hidden]), trace)
-    with pytest.raises(BadInput, match="of the cache has 3 along prompt"):
-        from_cache(model, cache, PROMPTS[:2])
-    with pytest.raises(BadInput, match="none of the model's sites"):
-        from_cache(model, {"blocks.0.what": torch.zeros(3)}, PROMPTS)
-
-
-@needs("transformer_lens")
-def test_a_trace_becomes_a_cache_and_comes_back(model):
-    from transformer_lens import ActivationCache
-
-    from hooks.backends.transformer_lens import bridge_of
-    from hooks.transformer_lens_cache import from_cache, to_cache
-
-    trace = wb.capture(
-        model,
-        PROMPTS,
-        sites=["resid_pre", "resid_post", "z", "pattern", "embed", "logits", "ln_final"],
-    )
-    plain = to_cache(trace)
-    assert {"blocks.2.attn.hook_z", "blocks.0.hook_resid_pre", "hook_embed"} <= set(plain)
-    same(trace, from_cache(model, to_cache(trace, bridge_of(model)), PROMPTS))
-    bridge = bridge_of(model)
-    cache = to_cache(trace, bridge)
-    assert isinstance(cache, ActivationCache)
-    batch = model.batch(PROMPTS)
-    _, theirs = bridge.run_with_cache(batch.input_ids, attention_mask=batch.attention_mask)
-    for name, values in cache.items():
-        assert values.shape == theirs[name].shape
-        real = ~values.isnan()
-        assert real[0].any()
-        torch.testing.assert_close(values[real], theirs[name][real], atol=CLOSE, rtol=0)
-    torch.testing.assert_close(
-        cache["resid_post", 1][:, -1], theirs["resid_post", 1][:, -1], atol=CLOSE, rtol=0
-    )
-    with pytest.raises(BadInput, match="only some positions"):
-        to_cache(wb.capture(model, PROMPTS, sites="z", positions=[-1]))
-
-
-# -- NDIF ------------------------------------------------------------------------------------------
-
-
-def unpacked(payload: bytes) -> bytes:
-    import zstandard
-
-    return zstandard.ZstdDecompressor().decompress(payload)
-
-
-class Server:
-    """What a server does with a request, here: unpack it, run it on its own copy of the model,
-    pack the answer.
-    """
-
-    def __init__(self, model):
-        from hooks.backends import ndif
-
-        self.peer = ndif.peer(model)
-
-    def answer(self, backend, request, tracer):
-        import zstandard
-        from nnsight.schema.request import RequestModel
-        from nnsight.tracing import tracer as scope
-
-        self.request, self.payload = request, backend._serialize(tracer)
-        job = RequestModel.deserialize(
-            self.payload, self.peer._remoteable_persistent_objects(), compress=request.compress
-        )
-        scope.inc()
-        try:
-            with torch.no_grad():
-                job.execute(job.info.code)
-        finally:
-            scope.dec()
-        file = io.BytesIO()
-        torch.save({"found": job.info.frame.f_locals["found"]}, file)
-        return backend.finalize(zstandard.ZstdCompressor().compress(file.getvalue()))
-
-
-@pytest.fixture
-def named(model, monkeypatch):
-    import dataclasses
-
-    monkeypatch.setattr(model, "card", dataclasses.replace(model.card, source="someone/a-model"))
-    return model
-
-
-@needs("nnsight")
-def test_what_would_be_sent(named):
-    from hooks.backends import ndif
-
-    places = sites.resolve(named.layout, ["z", "pattern", "resid_post", "logits"], [0, 2], "")
-    built = ndif.request(named, named.batch(PROMPTS), places)
-    key, about = built.model_key.split(":", 1)
-    assert key == "nnsight.modeling.transformers.TransformersModel"
-    assert json.loads(about)["repo_id"] == "someone/a-model"
-    assert json.loads(built.metadata)["model_key"] == built.model_key
-    reads = [read for here in built.reads for read in here]
-    assert sorted(r.place.name for r in reads) == sorted(p.name for p in places)
-    sent = unpacked(built.payload)
-    for read in reads:
-        assert read.path.encode() in sent
-    assert b"workbench" not in sent.replace(
-        b"memory-workbench", b""
-    )  # nothing that a server would have to import
-    weights = sum(p.numel() * p.element_size() for p in named.module.parameters())
-    assert len(sent) < weights / 4
-
-
-@needs("nnsight")
-def test_an_answer_becomes_the_same_trace(named, monkeypatch):
-    from nnsight.intervention.backends.remote import RemoteBackend
-
-    server = Server(named)
-    monkeypatch.setattr(
-        RemoteBackend, "request", lambda self, request, tracer: server.answer(self, request, tracer)
-    )
-    asked = {"sites": list(named.sites), "positions": [0, -1]}
-    same(
-        wb.capture(named, PROMPTS, **asked),
-        wb.capture(named, PROMPTS, **asked, backend="nnsight", remote=True),
-    )
-    assert server.request.model_key.endswith('"task": "text-generation"}')
-
-
-@needs("nnsight")
-def test_an_answer_cannot_run_code(named, monkeypatch):
-    import pickle
-
-    import zstandard
-    from nnsight.intervention.backends.remote import RemoteBackend
-
-    class Hostile:
-        def __reduce__(self):
-            return Path.touch, (Path("hostile"),)
-
-    file = io.BytesIO()
-    torch.save({"found": [Hostile()]}, file)
-    answer = zstandard.ZstdCompressor().compress(file.getvalue())
-    monkeypatch.setattr(
-        RemoteBackend, "request", lambda self, request, tracer: self.finalize(answer)
-    )
-    with pytest.raises(pickle.UnpicklingError, match="Weights only load failed"):
-        wb.capture(named, PROMPTS, sites="z", backend="nnsight", remote=True)
-    assert not Path("hostile").exists()
-
-
-@needs("nnsight")
-def test_a_server_that_is_not_there(named, monkeypatch):
-    from nnsight import CONFIG
-
-    monkeypatch.setattr(CONFIG.API, "HOST", "http://127.0.0.1:9")
-    with pytest.raises(
-        WorkbenchError, match=r"NDIF at http://127.0.0.1:9 did not run the request: .*refused"
-    ):
-        wb.capture(named, PROMPTS, sites="z", backend="nnsight", remote=True)
-
-
-@needs("nnsight")
-def test_what_cannot_be_sent(model, named):
-    with wb.ablate(named, heads=[(0, 0)]), pytest.raises(BadInput, match="do not travel"):
-        wb.capture(named, PROMPTS, sites="z", backend="nnsight", remote=True)
-
-
-@needs("nnsight")
-def test_a_model_without_an_id_cannot_be_sent(model):
-    with pytest.raises(BadInput, match="Hugging Face hub"):
-        wb.capture(model, PROMPTS, sites="z", backend="nnsight", remote=True)
 
 
 @needs("nnsight")
