@@ -6,11 +6,11 @@ from __future__ import annotations
 
 import pytest
 import torch
-from test_capture import hooks_on
 
 import workbench as wb
 from hooks import sweep
 from tests.helpers import tiny
+from tests.helpers.capturing import hooks_on
 from workbench.errors import BadInput
 
 PROMPTS = ["The capital of France is", "Nobody remembers what"]

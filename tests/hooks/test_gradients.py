@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import torch
-from test_capture import hooks_on
 
 import workbench as wb
 from hooks.logit_attribution import direct_logits
 from hooks.sweeps import sweep
 from tests.helpers import planted
+from tests.helpers.capturing import hooks_on
 
 
 def estimate(model, prompts, targets):

@@ -11,11 +11,11 @@ import numpy as np
 import pytest
 import torch
 from captum import attr
-from test_capture import PROMPTS, hooks_on
 
 import workbench as wb
 from hooks.gradients.integrated import integrated_gradients, layer_conductance
 from hooks.metrics import logit_difference
+from tests.helpers.capturing import PROMPTS, hooks_on
 from workbench.errors import BadInput
 
 TEXTS = PROMPTS[:2]

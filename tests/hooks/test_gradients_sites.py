@@ -7,7 +7,6 @@ import pytest
 import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from test_capture import PROMPTS, hooks_on
 
 import workbench as wb
 from hooks import sites
@@ -15,6 +14,7 @@ from hooks.gradients.activations import activation_gradients
 from hooks.hook_points import hook_sites
 from hooks.metrics import logit_difference, loss
 from tests.helpers import tiny
+from tests.helpers.capturing import PROMPTS, hooks_on
 from workbench.errors import BadInput
 
 SITES = [

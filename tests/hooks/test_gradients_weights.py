@@ -9,7 +9,6 @@ import pytest
 import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from test_capture import PROMPTS, hooks_on
 from test_gradients_sites import value
 
 import workbench as wb
@@ -17,6 +16,7 @@ from hooks.gradients.parameters import LAYER, gradient_norms, weight_gradients
 from hooks.gradients.weights import DIMS, weights
 from hooks.metrics import logit_difference, loss
 from tests.helpers import tiny
+from tests.helpers.capturing import PROMPTS, hooks_on
 from workbench.errors import BadInput, NotFound, Unfit
 
 FUSED = {

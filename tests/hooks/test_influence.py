@@ -9,12 +9,12 @@ import json
 import numpy as np
 import pytest
 import torch
-from test_capture import PROMPTS, hooks_on
 
 import workbench as wb
 from hooks.influence import influence
 from hooks.metrics import loss
 from tests.helpers import tiny
+from tests.helpers.capturing import PROMPTS, hooks_on
 from workbench.errors import BadInput
 
 EXAMPLES = [*tiny.SENTENCES, "The capital of France is"]

@@ -9,11 +9,11 @@ from contextlib import nullcontext
 import numpy as np
 import pytest
 import torch
-from test_capture import hooks_on
 
 import workbench as wb
 from hooks.interventions import ablate_in_rows
 from tests.helpers import families
+from tests.helpers.capturing import hooks_on
 from tests.helpers.tiny import tiny_tokenizer
 from workbench.errors import BadInput
 

@@ -6,11 +6,11 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from test_capture import hooks_on
 from test_sweep_families import FAMILIES, PROMPTS, SOURCES, TARGETS, built
 
 import workbench as wb
 from hooks.sweeps import runner, sweep
+from tests.helpers.capturing import hooks_on
 from workbench.errors import BadInput, NotFound
 
 CHANGES = {
