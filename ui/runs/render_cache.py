@@ -1,7 +1,7 @@
-"""Tabs that are drawn already: kept in memory for the Explorer's page, and drawn ahead by a process
-of low priority.
+"""Tabs that are drawn already: kept for the Explorer's page, and drawn ahead by a process of low
+priority.
 
-    drawings = Drawings()
+    drawings = RenderCache()
     drawings.ahead(folder)              # when there is time
     drawings.fragment(folder, "Rates")  # now; drawn here if it is not kept yet
 
@@ -25,6 +25,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from ui.runs.drawn_files import DrawnFiles, key_of
 from ui.runs.static_views import Fragment, fragment, fragments
 from workbench import registry
 from workbench.draw.figure import DRAWING
@@ -32,7 +33,7 @@ from workbench.errors import NotFound
 from workbench.result import Result
 
 KEPT_RUNS = 12
-"""How many runs' tabs are kept: some 300 KB each."""
+"""How many runs' tabs are kept in memory: some 300 KB each."""
 log = logging.getLogger(__name__)
 
 
@@ -55,9 +56,13 @@ class RenderCache:
     """What is drawn, of the runs that were looked at or drawn ahead last.
 
     May be asked from any thread.
+
+    Args:
+        files: where more is kept than in memory, and for longer than this process lives.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, files: DrawnFiles | None = None) -> None:
+        self._files = files
         self._kept: OrderedDict[tuple[str, str], dict[str, Fragment]] = OrderedDict()
         self._changed = threading.Condition()
         self._asked: deque[Path] = deque()
@@ -117,9 +122,19 @@ class RenderCache:
         with self._changed:
             if key in self._kept:
                 self._kept.move_to_end(key)
-            return self._kept.get(key, {}).get(title)
+            found = self._kept.get(key, {}).get(title)
+        if found is None and self._files is not None and key[1]:
+            found = self._files.read(key_of(*key), title)
+            if found is not None:
+                self._remember(key, title, found)
+        return found
 
     def _keep(self, key: tuple[str, str], title: str, made: Fragment) -> None:
+        self._remember(key, title, made)
+        if self._files is not None and key[1]:
+            self._files.write(key_of(*key), title, made)
+
+    def _remember(self, key: tuple[str, str], title: str, made: Fragment) -> None:
         with self._changed:
             self._kept.setdefault(key, {})[title] = made
             self._kept.move_to_end(key)
@@ -127,10 +142,21 @@ class RenderCache:
                 self._kept.popitem(last=False)
 
     def _next(self, *, wait: bool) -> Path | None:
-        with self._changed:
-            while wait and not self._asked and not self._stopped:
-                self._changed.wait()
-            return self._asked.popleft() if self._asked and not self._stopped else None
+        while True:
+            with self._changed:
+                while wait and not self._asked and not self._stopped:
+                    self._changed.wait()
+                if self._stopped or not self._asked:
+                    return None
+                folder = self._asked.popleft()
+            if not self._is_drawn(folder):
+                return folder
+
+    def _is_drawn(self, folder: Path) -> bool:
+        if self._files is None:
+            return False
+        content = fingerprint(folder)
+        return bool(content) and self._files.is_whole(key_of(str(folder), content))
 
     def _work(self) -> None:
         """One process as long as there is something to draw; an idle one would hold its memory
@@ -164,6 +190,8 @@ class RenderCache:
             return False
         for line in process.stdout:
             if line == "\n":
+                if self._files is not None and key[1]:
+                    self._files.finish(key_of(*key))
                 return True
             title, made = json.loads(line)
             self._keep(key, title, Fragment(**made))

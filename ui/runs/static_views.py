@@ -39,11 +39,13 @@ class Fragment:
         html: trusted HTML; a picture has its place in an element with the id that its item names.
         items: for `Bokeh.embed.embed_item`, from top to bottom.
         why_not: why there is nothing to show, which `html` says too.
+        failed: it could not be drawn, which `html` says.
     """
 
     html: str
     items: list[dict[str, Any]]
     why_not: str = ""
+    failed: bool = False
 
     def picture(self, number: int) -> Fragment:
         """One of its pictures alone; all of it where it has not so many, since it says why."""
@@ -76,7 +78,7 @@ def makers(result: Result, *, own_tables: bool = True) -> dict[str, Callable[[],
     except Exception as error:
         # an analysis may not be installed here, or be a third party's: the rest still stands
         said = view_error(f"The pictures of {result.analysis!r} cannot be drawn here.", error)
-        return {"Pictures": lambda: Fragment(said, [])}
+        return {"Pictures": lambda: Fragment(said, [], failed=True)}
     left_out = [] if own_tables else list(result.tables.values())
     return {
         str(title): partial(fragment, str(title), view, number=number, left_out=left_out)
@@ -103,7 +105,8 @@ def fragment(title: str, view: Any, *, number: int = 0, left_out: Sequence[Any] 
                 if not _is_one_of(part, left_out)
             ]
     except Exception as error:  # one broken view must not cost the others
-        return Fragment(view_error(f"The view {title!r} cannot be drawn.", error), [])
+        said = view_error(f"The view {title!r} cannot be drawn.", error)
+        return Fragment(said, [], failed=True)
     return Fragment(in_columns(parts), maker.items)
 
 
