@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from workbench.draw.colour import GRID, INK
+from workbench.draw.fit_words import ROW, fit_words
 
 FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', Arial, sans-serif"
 COLOUR_BAR: dict[str, Any] = {
@@ -95,7 +96,7 @@ def _quiet(grid: bool) -> Callable[[Any, Any], None]:
             legend.label_text_font = FONT
             legend.label_text_font_size = "12px"
             legend.margin = legend.padding = 0
-            legend.spacing = 14
+            legend.spacing = ROW
             legend.glyph_width = legend.glyph_height = 14
             legend.orientation = "horizontal"
         for bar in [*figure.below, *figure.right]:
@@ -108,6 +109,7 @@ def _quiet(grid: bool) -> Callable[[Any, Any], None]:
                 tool, "visible"
             ):
                 tool.visible = False
+        fit_words(figure)
 
     return hook
 
@@ -115,11 +117,11 @@ def _quiet(grid: bool) -> Callable[[Any, Any], None]:
 def bokeh(*, width: int | None, height: int, grid: bool = True, **more: Any) -> dict[str, Any]:
     """Options for the outermost element of a figure (bokeh).
 
-    Without a width it is as wide as its place, from 480 to 760.
+    Without a width it is as wide as its place, from 320 to 760.
     """
     hooks = [_quiet(grid), *more.pop("hooks", [])]
     size: dict[str, Any] = (
-        {"responsive": True, "min_width": 480, "max_width": 760}
+        {"responsive": True, "min_width": 320, "max_width": 760}
         if width is None
         else {"width": width}
     )
