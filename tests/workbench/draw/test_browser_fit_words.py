@@ -44,9 +44,7 @@ def saved(tmp_path_factory: pytest.TempPathFactory) -> Path:
     from bokeh.resources import INLINE
 
     style.load()
-    curves = hv.Overlay(
-        [hv.Curve([(0, n), (1, n + 1)], label=name) for n, name in enumerate(SERIES)]
-    )
+    parts = [hv.Curve([(0, n), (1, n + 1)], label=name) for n, name in enumerate(SERIES)]
     options = style.bokeh(
         width=None, height=300, title=TITLE, legend_position="top",
         xlabel="standard errors from what chance gives, at most eight, to the right or left",
