@@ -139,10 +139,13 @@ class Schema:
         return next((t for t in self.tables if t.name == name), None)
 
     def title(self, finding: str) -> str:
-        """What a person reads above a finding's number."""
+        """What a person reads above a finding's number; where one title is that of several
+        findings (of each layer, say), with what tells them apart.
+        """
         for f in self.findings:
             if f.fits(finding):
-                return f.title
+                own = finding[len(f.name) - 1 :] if f.name.endswith("*") else ""
+                return f"{f.title}: {own.replace('_', ' ')}" if own else f.title
         return finding.replace("_", " ")
 
     def headings(self, table: str) -> dict[str, tuple[str, str]]:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from workbench import registry
 from workbench.errors import WorkbenchError
 from workbench.result import Result
+from workbench.schema import Schema
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -30,17 +31,24 @@ def table(result: Result) -> pd.DataFrame:
     """One row per number: finding, title, value, number, unit, low, high (95 % interval), says."""
     import pandas as pd
 
-    try:
-        schema = registry.get(result.analysis).schema
-    except WorkbenchError:
-        schema = None  # of an analysis that is not installed here the names must do
+    named = titles(result)
     rows = []
     for name, finding in result.findings.items():
         spans = finding.interval
         by_key = spans if isinstance(spans, Mapping) else {"value": spans}
         for key, number in finding.values.items():
             low, high = by_key.get(key) or (math.nan, math.nan)
-            title = schema.title(name) if schema is not None else name
-            rows.append((name, title, key, number, finding.unit, low, high, finding.says))
+            rows.append((name, named[name], key, number, finding.unit, low, high, finding.says))
     columns = ["finding", "title", "value", "number", "unit", "low", "high", "says"]
     return pd.DataFrame(rows, columns=columns)
+
+
+def titles(result: Result) -> dict[str, str]:
+    """What a person reads above the numbers of each finding, by its name; of an analysis that is
+    not installed here the names must do.
+    """
+    try:
+        schema = registry.get(result.analysis).schema
+    except WorkbenchError:
+        schema = Schema()
+    return {name: schema.title(name) for name in result.findings}

@@ -11,6 +11,7 @@ from typing import Any
 
 from markupsafe import Markup
 
+from ui.runs.numbers import titles
 from ui.web.style import STATIC
 from workbench import account, commands, cost, registry
 from workbench.result import Finding, Result
@@ -195,7 +196,7 @@ def findings_html(result: Result) -> Markup:
         return Markup('<p class="wb-says">This run has no findings{}.</p>').format(
             ": it was stopped before the first one" if result.partial else ""
         )
-    shown = list(result.findings.values())[:MOST_FINDINGS]
+    shown, named = list(result.findings.values())[:MOST_FINDINGS], titles(result)
     more = (
         Markup(
             '<p class="wb-says wb-small">The first {} of {:,} findings; the tab All numbers of the'
@@ -205,11 +206,11 @@ def findings_html(result: Result) -> Markup:
         else ""
     )
     return Markup('<ul class="wb-findings">{}</ul>{}').format(
-        Markup("").join(_finding(f) for f in shown), more
+        Markup("").join(_finding(f, named[f.name]) for f in shown), more
     )
 
 
-def _finding(finding: Finding) -> Markup:
+def _finding(finding: Finding, title: str) -> Markup:
     spans = (
         finding.interval
         if isinstance(finding.interval, Mapping)
@@ -228,7 +229,6 @@ def _finding(finding: Finding) -> Markup:
     ]
     n = finding.values.get("n")
     size = f", n = {n:g}" if n is not None else ""
-    title = finding.name.replace("_", " ") + size
     first, rest = first_sentence(finding.says)
     box = Markup('<div class="wb-numbers">{}</div>')
     more = Markup("")
@@ -240,7 +240,7 @@ def _finding(finding: Finding) -> Markup:
         )
         more = Markup("<details><summary>more</summary><p>{}</p>{}</details>").format(rest, others)
     return Markup('<li class="wb-finding"><h3>{}</h3>{}<p>{}</p>{}</li>').format(
-        title, box.format(Markup("").join(numbers[:_NUMBERS])), first, more
+        title + size, box.format(Markup("").join(numbers[:_NUMBERS])), first, more
     )
 
 
