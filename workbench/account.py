@@ -7,12 +7,13 @@ stranger, and is read as data.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from workbench import cost
 from workbench.errors import BadInput
+from workbench.parts import Part, with_their_ground
 
 if TYPE_CHECKING:
     from pydantic import BaseModel
@@ -130,6 +131,19 @@ def left_out(result: Result) -> list[LeftOut]:
                 )
             )
     return found
+
+
+def not_run(parts: Sequence[Part], result: Result) -> tuple[list[Part], list[Part]]:
+    """Of an analysis's parts those of which a run says that it does not have them, and others that
+    it was not asked for: one from before a part was there does not say that it lacks it.
+    """
+    absent = {part.name for part in left_out(result)}
+    stated = [part for part in parts if part.name in absent]
+    asked = result.params.get("parts")
+    if not isinstance(asked, list):
+        return stated, []
+    ran = with_their_ground(parts, [name for name in asked if isinstance(name, str)])
+    return stated, [part for part in parts if part.name not in ran | absent]
 
 
 def estimated(result: Result) -> float | None:

@@ -7,7 +7,7 @@ set.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -48,8 +48,15 @@ class Part:
 def running(parts: Sequence[Part], params: BaseModel) -> set[str]:
     """Names of the parts that a run with these parameters has."""
     by_name = {part.name: part for part in parts}
-    wanted = [name for name in getattr(params, "parts", ()) if not by_name[name].unset(params)]
-    found: set[str] = set()
+    return with_their_ground(
+        parts, [name for name in getattr(params, "parts", ()) if not by_name[name].unset(params)]
+    )
+
+
+def with_their_ground(parts: Sequence[Part], names: Iterable[str]) -> set[str]:
+    """These parts and all that they stand on; names of none are left out."""
+    by_name = {part.name: part for part in parts}
+    wanted, found = [name for name in names if name in by_name], set[str]()
     while wanted:
         name = wanted.pop()
         if name not in found:

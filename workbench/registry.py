@@ -13,7 +13,7 @@ from importlib.metadata import EntryPoint, entry_points
 from typing import TYPE_CHECKING, Any, Protocol
 
 from workbench import _check_not_shadowed
-from workbench.account import left_out
+from workbench.account import not_run
 from workbench.errors import BadInput, NotFound, WorkbenchError
 from workbench.legacy_contract import adapt
 from workbench.parts import PAPER, Part, possible, running
@@ -143,22 +143,14 @@ class Analysis:
             if declared is None
             else bound(declared, result, self.schema)
         )
-        for part, reason in self._not_run(result):
-            for title in part.views:
-                if hasattr(shown.get(title), "why_not"):
-                    shown[title].why_not = reason
+        stated, unstated = not_run(self.parts, result)
+        for part in (*stated, *unstated):
+            for view in (shown[title] for title in part.views if title in shown):
+                if hasattr(view, "why_not") and (part in stated or not view.why_not):
+                    view.why_not = f"the part {part.name!r} was not run"
         if not OVER_SEEDS.missing(result):
             shown |= bound([OVER_SEEDS], result, SEEDS_SCHEMA)
         return shown
-
-    def _not_run(self, result: Result) -> list[tuple[Part, str]]:
-        """Parts that a run does not have, each with why its views are left out."""
-        absent = {part.name: part for part in left_out(result)}
-        return [
-            (part, f"the part {part.name!r} was not run")
-            for part in self.parts
-            if part.name in absent
-        ]
 
     def unavailable_reason(self, model: Any) -> str | None:
         """Why this model cannot answer, or None."""

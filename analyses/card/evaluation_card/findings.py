@@ -7,6 +7,7 @@ import math
 from analyses.card.evaluation_card.constants import APART, CHANCE, MEASURED, MISSING, NO_NULL
 from workbench.cost import in_words
 from workbench.result import Finding, Result
+from workbench.wording import counted
 
 
 def add_rows(result: Result) -> None:
@@ -19,8 +20,10 @@ def add_rows(result: Result) -> None:
     says = f"{measured['row'].nunique()} of {asked} questions are answered by finished runs"
     if len(measured):
         apart, chance, open_ = (int((told == each).sum()) for each in (APART, CHANCE, NO_NULL))
-        says += f": {apart} numbers are told from chance, {chance} are not, and {open_} have no"
-        says += " null or no interval"
+        told_apart = f"{counted(apart, 'number')} {_verb(apart, 'is', 'are')} told from chance"
+        says += f": {told_apart}, {chance} {_verb(chance, 'is', 'are')} not"
+        if open_:
+            says += f", {open_} {_verb(open_, 'has', 'have')} no null or no interval"
     if len(missing):
         seconds = missing["seconds"].sum()
         says += f". To fill the other {len(missing)} takes {in_words(seconds)}"
@@ -35,6 +38,10 @@ def add_rows(result: Result) -> None:
         says = " ".join(map(_sentence, rows.to_dict("records")))
         result.add(Finding(str(name).replace("-", "_"), float(row["value"]), says,
                            unit=str(row["unit"]), interval=interval))  # fmt: skip
+
+
+def _verb(number: int, one: str, many: str) -> str:
+    return one if number == 1 else many
 
 
 def _sentence(row: dict[str, object]) -> str:

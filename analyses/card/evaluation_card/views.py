@@ -27,7 +27,7 @@ VIEWS = [
     v.View("Memories", needs="memories", parts=[
         v.table("memories", "The memories of this model"),
     ]),
-    v.View("Beside", needs="differences", parts=[
+    v.View("Beside", needs="differences", otherwise="no other model was given", parts=[
         v.finding("differ"),
         v.says(schema.DIFFERENCES),
         v.chart("intervals", sel.changed, "question", "what", hues=_HUES,
