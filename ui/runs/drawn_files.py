@@ -7,6 +7,7 @@ before is one of those that were not used for longest.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import logging
@@ -42,11 +43,12 @@ class DrawnFiles:
     def read(self, key: str, title: str) -> Fragment | None:
         """A tab of a run, or None where it is not kept."""
         try:
-            told = json.loads(self._file(key, title).read_text(encoding="utf-8"))
-            os.utime(self._folder / key)
-            return Fragment(**told)
+            found = Fragment(**json.loads(self._file(key, title).read_text(encoding="utf-8")))
         except (OSError, ValueError, TypeError):
             return None
+        with contextlib.suppress(OSError):  # where nothing can be written it is kept all the same
+            os.utime(self._folder / key)
+        return found
 
     def write(self, key: str, title: str, made: Fragment) -> None:
         """Keep a tab, whole or not at all; what failed is drawn again."""
