@@ -1,7 +1,7 @@
 """The hook layer beside its peers: medians over repeats, ratios from one run.
 
-    python -m benchmarks [loading] [capture] [states] [sweep] [extraction] [features] [cost]
-    [--repeats 5] [--markdown FILE]
+    python -m benchmarks [loading] [capture] [states] [sweep] [extraction] [features] [roofline]
+    [cost] [--repeats 5] [--markdown FILE]
 
 Absolute times depend on the machine and on what else it does; the ratios are what to read. Each
 table is made by `tables(model, repeats)` of the module of its name.
@@ -18,8 +18,9 @@ import torch
 
 import workbench as wb
 from workbench.runs import versions
+from workbench.wording import counted
 
-WHICH = ("loading", "capture", "states", "sweep", "extraction", "features", "cost")
+WHICH = ("loading", "capture", "states", "sweep", "extraction", "features", "roofline", "cost")
 
 
 def main() -> None:
@@ -36,7 +37,7 @@ def main() -> None:
         parser.error(f"there is no table {unknown[0]!r}")
     model = wb.load()
     lines = [
-        f"Measured {date.today()} on {platform.machine()}, {torch.get_num_threads()} threads,"
+        f"Measured {date.today()} on {platform.machine()}, {counted(torch.get_num_threads(), 'thread')},"
         f" float32, {model.card.name}; torch {versions()['torch']}, transformers"
         f" {versions()['transformers']}."
     ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -16,12 +17,23 @@ from workbench.autoencoders import shipped
 from workbench.progress import Progress
 
 _TOKENS, _CONTEXT, _AT_ONCE = 4096, 128, 16
+PLAIN, COUNTED = "plain forward pass", "capture, encode and count, with controls"
 
 
 def tables(model: Any, repeats: int) -> list[str]:
     """One table: the whole stage of `function-tokens` that reads, and a forward pass as the
     model itself does it.
     """
+    timed, places = jobs(model)
+    return table(
+        f"Features: {_TOKENS:,} tokens in windows of {_CONTEXT}; {places}",
+        alternate(timed, repeats),
+        PLAIN,
+    )
+
+
+def jobs(model: Any) -> tuple[dict[str, Callable[[], object]], str]:
+    """What is timed, by name, and the names of the places."""
     ids = corpus.cut(model, "", _TOKENS, _CONTEXT, 0).ids
     features = [
         wb.open_features(name, model)
@@ -43,12 +55,4 @@ def tables(model: Any, repeats: int) -> list[str]:
     def counted() -> None:
         scan_windows(model, features, random, ids, mixed, function, None, Progress())
 
-    places = ", ".join(f.place.name for f in features)
-    times = alternate(
-        {"plain forward pass": plain, "capture, encode and count, with controls": counted}, repeats
-    )
-    return table(
-        f"Features: {_TOKENS:,} tokens in windows of {_CONTEXT}; {places}",
-        times,
-        "plain forward pass",
-    )
+    return {PLAIN: plain, COUNTED: counted}, ", ".join(f.place.name for f in features)

@@ -43,7 +43,7 @@ def _workbench(*arguments: str) -> list[str]:
 TARGETS: dict[str, Steps] = {
     "figures": {
         name: ["-m", "benchmarks", name]
-        for name in ("loading", "capture", "sweep", "extraction", "features")
+        for name in ("loading", "capture", "sweep", "extraction", "features", "roofline")
     },
     "architectures": {
         "every family": ["-m", "benchmarks.architectures", "docs/reference/architectures.md"]
