@@ -36,9 +36,10 @@ def main() -> None:
     if unknown := [name for name in asked.which if name not in WHICH]:
         parser.error(f"there is no table {unknown[0]!r}")
     model = wb.load()
+    threads = counted(torch.get_num_threads(), "thread")
     lines = [
-        f"Measured {date.today()} on {platform.machine()}, {counted(torch.get_num_threads(), 'thread')},"
-        f" float32, {model.card.name}; torch {versions()['torch']}, transformers"
+        f"Measured {date.today()} on {platform.machine()}, {threads}, float32,"
+        f" {model.card.name}; torch {versions()['torch']}, transformers"
         f" {versions()['transformers']}."
     ]
     for name in asked.which or WHICH:

@@ -3,8 +3,8 @@
     python -m benchmarks.pages [RUN ...] [--repeats 3]       default: capitals
 
 Chromium reports every frame it paints, with the time; a click's answer has come when no frame
-differs any more for a second and a half. Tabs are drawn beforehand, as they are a few seconds after
-a page was opened. The server is a process of its own, as it is for a person. Measure on an idle
+differs any more for a second and a half. All runs are drawn beforehand, as they are a minute or two
+after the first start. The server is a process of its own, as it is for a person. Measure on an idle
 machine: server, browser and this share its processors.
 """
 
@@ -19,14 +19,19 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import workbench as wb
-from workbench import registry
+from ui.runs.drawn_files import DrawnFiles, key_of
+from ui.runs.render_cache import fingerprint
+from workbench import paths, registry
+from workbench.runs import listing
 
 AT_REST = 1.5
 """Seconds without a changed frame."""
 LONGEST = 20.0
+DRAWN = 600.0
 AIMS = {"a tab": 250, "a head of the grid": 150, "a key": 150, "a row": 150, "another run": 500}
 """Milliseconds on an idle laptop."""
 
@@ -85,6 +90,17 @@ def workbench_ui(runs: str) -> Iterator[str]:
             server.terminate()
 
 
+def wait_until_drawn(runs: str) -> None:
+    """Until the server has drawn every run that it lists."""
+    drawn = DrawnFiles(paths.cache_dir() / "drawn")
+    listed = [entry.path for entry in listing(Path(runs)) if not entry.problem]
+    end = time.time() + DRAWN
+    while not all(drawn.is_whole(key_of(str(path), fingerprint(path))) for path in listed):
+        if time.time() > end:
+            raise TimeoutError("the server does not draw its runs")
+        time.sleep(1)
+
+
 def press(page: Any, what: Any, at: tuple[float, float] = (0.5, 0.5)) -> Callable[[], None]:
     """What presses the mouse button over something, which the mouse stands on already."""
     what.scroll_into_view_if_needed()
@@ -140,6 +156,7 @@ def main() -> None:
         workbench_ui(folder) as address,
         chromium() as browser,
     ):
+        wait_until_drawn(folder)
         page = browser.new_page(viewport={"width": 1440, "height": 900})
         page.context.add_cookies([{"name": "wb-tour", "value": "seen", "url": address}])
         for run in asked.runs:
