@@ -88,6 +88,7 @@ RUNS: dict[str, tuple[str, str, dict[str, Any]]] = {
         "knowledge-conflict",
         {"parts": ["rates", "heads", "pruning", "side_effects", "dial", "transfer"]},
     ),
+    "capitals-over-five-seeds": ("smollm2-135m", "knowledge-conflict", {}),
     "languages-in-a-dialogue": (
         "smollm2-135m",
         "knowledge-conflict",
@@ -240,6 +241,7 @@ MODELS = {PLANTED: planted, **card_models.MODELS}
 """What makes the models that no name opens."""
 SEEDS = {
     "capitals": 3,
+    "capitals-over-five-seeds": 5,
     "what-an-organism-recites": 5,
     "where-an-organism-keeps-passages": 3,
     "one-head-off": 5,
