@@ -83,8 +83,11 @@ class DrawnFiles:
 
     def _forget(self) -> None:
         """Of too many runs those that were not used for longest."""
-        used = sorted(self._folder.iterdir(), key=lambda one: one.stat().st_mtime, reverse=True)
-        for folder in used[KEPT_RUNS:]:
+        used: dict[Path, float] = {}
+        for folder in self._folder.iterdir():
+            with contextlib.suppress(FileNotFoundError):  # another server forgets too
+                used[folder] = folder.stat().st_mtime
+        for folder in sorted(used, key=used.__getitem__, reverse=True)[KEPT_RUNS:]:
             shutil.rmtree(folder, ignore_errors=True)
 
 

@@ -75,7 +75,7 @@ def _renewed(document: Mapping[str, Any]) -> Any:
     names: dict[str, str] = {}
 
     def walk(value: Any) -> Any:
-        if isinstance(value, list):
+        if isinstance(value, list | tuple):  # pairs, until they were JSON
             return [walk(v) for v in value]
         if not isinstance(value, dict):
             return value
