@@ -1,7 +1,7 @@
 """How long a token takes on this model and machine, by a short measured pass.
 
 Three passes tell it: one token (what a pass costs, however short), a batch of short texts (what a
-token costs), and the gradients of one text. The logits are read as analyses read them, since in a
+token costs), and the gradients of the same batch. The logits are read as analyses read them, since in a
 small model they are a good part of the work.
 """
 
@@ -37,8 +37,8 @@ def speed(model: InstrumentedModel) -> Speed:
         many = _fastest(model, lambda: _read(model, rows, _LENGTH))
         token = max(many - alone, many / 4) / (rows * _LENGTH)
         try:
-            both = _fastest(model, lambda: _gradients(model, _LENGTH))
-            backward = max(both - token * _LENGTH - alone, token * _LENGTH / 2) / _LENGTH
+            both = _fastest(model, lambda: _gradients(model, rows, _LENGTH))
+            backward = max(both - many, many / 2) / (rows * _LENGTH)
         except (RuntimeError, NotImplementedError, WorkbenchError):  # kernels without gradients
             backward = 2 * token
     return Speed(token, max(0.0, alone - token), backward)
@@ -75,8 +75,8 @@ def _read(model: InstrumentedModel, rows: int, length: int) -> None:
     out.logits.float().log_softmax(-1)
 
 
-def _gradients(model: InstrumentedModel, length: int) -> None:
-    ids = _ids(model, 1, length)
+def _gradients(model: InstrumentedModel, rows: int, length: int) -> None:
+    ids = _ids(model, rows, length)
     with torch.enable_grad():
         given = model.module.get_input_embeddings()(ids).detach().requires_grad_()
         logits = model.forward(inputs_embeds=given, use_cache=False).logits.float()

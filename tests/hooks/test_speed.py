@@ -25,7 +25,7 @@ def test_it_is_a_short_pass_and_measured_once(gpt2, monkeypatch):
     monkeypatch.setattr(gpt2, "forward", counted)
     monkeypatch.delitem(gpt2.__dict__, "speed", raising=False)
     kept = gpt2.speed
-    assert 0 < sum(read) < 900
+    assert 0 < sum(read) < 1400
     before = len(read)
     assert gpt2.speed is kept
     assert len(read) == before
