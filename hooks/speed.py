@@ -1,8 +1,8 @@
 """How long a token takes on this model and machine, by a short measured pass.
 
 Three passes tell it: one token (what a pass costs, however short), a batch of short texts (what a
-token costs), and the gradients of the same batch. The logits are read as analyses read them, since in a
-small model they are a good part of the work.
+token costs), and the gradients of the same batch. The logits are read as analyses read them, since
+in a small model they are a good part of the work.
 """
 
 from __future__ import annotations
