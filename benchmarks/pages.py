@@ -23,9 +23,9 @@ from pathlib import Path
 from typing import Any
 
 import workbench as wb
-from ui.runs.drawn_files import DrawnFiles, key_of
+from ui.runs.drawn_files import key_of, of_this_machine
 from ui.runs.render_cache import fingerprint
-from workbench import paths, registry
+from workbench import registry
 from workbench.runs import listing
 
 AT_REST = 1.5
@@ -92,7 +92,7 @@ def workbench_ui(runs: str) -> Iterator[str]:
 
 def wait_until_drawn(runs: str) -> None:
     """Until the server has drawn every run that it lists."""
-    drawn = DrawnFiles(paths.cache_dir() / "drawn")
+    drawn = of_this_machine()
     listed = [entry.path for entry in listing(Path(runs)) if not entry.problem]
     end = time.time() + DRAWN
     while not all(drawn.is_whole(key_of(str(path), fingerprint(path))) for path in listed):

@@ -29,12 +29,12 @@ from ui.app_state import AppState
 from ui.jobs import Jobs
 from ui.model_shelf import ModelShelf
 from ui.model_slot import Load
-from ui.runs.drawn_files import DrawnFiles
+from ui.runs import drawn_files
 from ui.runs.render_cache import RenderCache
 from ui.web import documentation, prefix, style
 from ui.web.prefix import route_of
 from ui.web.security import Guard, is_loopback
-from workbench import __version__, paths
+from workbench import __version__
 from workbench.errors import NotFound, WorkbenchError
 from workbench.grid.engine import Loading
 
@@ -188,7 +188,7 @@ def build(
     root_path = prefix.checked(root_path)
     root = Path(runs) if runs is not None else None
     shelf = ModelShelf(model_ref, load, loading=loading)
-    drawings = RenderCache(DrawnFiles(paths.cache_dir() / "drawn"))
+    drawings = RenderCache(drawn_files.of_this_machine())
     # What a proxy in front lets through is not known here.
     alone = is_loopback(host) and not behind_proxy and not root_path
     jobs = Jobs(shelf, root, saved=drawings.ahead)

@@ -22,7 +22,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from ui.runs.static_views import Fragment
-from workbench import registry
+from workbench import paths, registry
 
 KEPT_RUNS = 200
 """How many runs' tabs are kept: some 300 KB each."""
@@ -89,6 +89,11 @@ class DrawnFiles:
                 used[folder] = folder.stat().st_mtime
         for folder in sorted(used, key=used.__getitem__, reverse=True)[KEPT_RUNS:]:
             shutil.rmtree(folder, ignore_errors=True)
+
+
+def of_this_machine() -> DrawnFiles:
+    """Those that servers on this machine share."""
+    return DrawnFiles(paths.cache_dir() / "drawn")
 
 
 def key_of(folder: str, content: str) -> str:
