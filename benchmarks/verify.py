@@ -3,9 +3,11 @@ peers, and a notebook in a fresh environment.
 
     python -m benchmarks.verify [TARGET …]        default: all, one after the other
 
-A target is a list of steps, each a command of its own. What has passed is written down at once, so
-a target that was stopped goes on where it was; on another commit it starts again. After an hour no
-further step of a target begins, and a step still running is ended: the next call goes on.
+A target is a list of steps, each a command of its own. What a step gave is written down at once,
+with its commit. A call begins with the steps that never ran, then those that failed, then those
+that passed longest ago; a step that passed on this commit runs again only when all others have.
+After an hour no further step of a target begins, and a step still running is ended: the next call
+goes on, also on a later commit, so that what takes many hours comes round in several sittings.
 `docs/results/verified.md` shows the last result of each.
 """
 
@@ -70,68 +72,79 @@ TARGETS: dict[str, Steps] = {
 def verify(
     target: str, steps: Steps, state: dict[str, Any], run: Run, save: Callable[[], None]
 ) -> bool:
-    """Run the steps of a target that have not passed on this commit; whether all have.
+    """Run the steps of a target that are due; whether all have passed on this commit.
 
     Args:
-        state: what was written down, by target; changed in place.
+        state: what was written down, by target and step; changed in place.
         run: a step's command and the seconds it may take; gives "passed" or what went wrong.
         save: called after each step.
     """
     commit = _commit()
-    about = state.get(target)
-    if about is None or about["commit"] != commit or _whole(about, steps):
-        about = state[target] = {"commit": commit, "steps": {}}
+    done = state.setdefault(target, {})
     end = time.monotonic() + HOUR
-    for name, command in steps.items():
-        if about["steps"].get(name, {}).get("result") == "passed":
-            continue
+    for name in _due(steps, done, commit):
         left = end - time.monotonic()
         if left <= 0:
             break
         started = time.monotonic()
-        result = run(command, left)
-        about["steps"][name] = {
+        result = run(steps[name], left)
+        done[name] = {
             "result": result,
             "seconds": round(time.monotonic() - started),
             "date": dt.date.today().isoformat(),
+            "commit": commit,
         }
         save()
-    return _whole(about, steps)
+    return all(_passed_on(commit, done.get(name)) for name in steps)
 
 
-def _whole(about: Mapping[str, Any], steps: Steps) -> bool:
-    return all(about["steps"].get(name, {}).get("result") == "passed" for name in steps)
+def _due(steps: Steps, done: Mapping[str, Any], commit: str) -> list[str]:
+    """The steps to run, in their order: first what never ran, then what failed, then what passed
+    longest ago on another commit; all where all passed on this one.
+    """
+    due = [name for name in steps if not _passed_on(commit, done.get(name))] or list(steps)
+
+    def rank(name: str) -> tuple[int, str]:
+        last = done.get(name)
+        if last is None:
+            return (0, "")
+        return (2, last["date"]) if last["result"] == "passed" else (1, "")
+
+    return sorted(due, key=rank)
+
+
+def _passed_on(commit: str, last: Mapping[str, Any] | None) -> bool:
+    return last is not None and last["result"] == "passed" and last["commit"] == commit
 
 
 def page(state: Mapping[str, Any]) -> str:
     """`docs/results/verified.md`."""
     rows = []
     for target, steps in TARGETS.items():
-        about = state.get(target)
+        done = {name: one for name, one in state.get(target, {}).items() if name in steps}
         command = f"`make verify-{target}`"
-        if about is None or not about["steps"]:
+        if not done:
             rows.append(f"| {target} | {command} | never run | | | |")
             continue
-        done = about["steps"]
-        failed = [f"{name}: {one['result']}" for name, one in done.items() if name in steps]
-        failed = [line for line in failed if not line.endswith(": passed")]
-        passed = sum(one["result"] == "passed" for name, one in done.items() if name in steps)
+        failed = [f"{n}: {one['result']}" for n, one in done.items() if one["result"] != "passed"]
+        passed = len(done) - len(failed)
         result = "passed" if passed == len(steps) else f"{passed} of {len(steps)} passed"
-        if failed:
-            result += "; " + "; ".join(failed)
-        seconds = sum(one["seconds"] for one in done.values())
-        date = max(one["date"] for one in done.values())
-        minutes = f"{seconds / 60:.1f} min"
-        rows.append(f"| {target} | {command} | {result} | {date} | {minutes} | {about['commit']} |")
+        result = "; ".join([result, *failed])
+        minutes = f"{sum(one['seconds'] for one in done.values()) / 60:.1f} min"
+        dates = sorted({one["date"] for one in done.values()})
+        date = dates[0] if len(dates) == 1 else f"{dates[0]} to {dates[-1]}"
+        commits = ", ".join(sorted({one["commit"] for one in done.values()}))
+        rows.append(f"| {target} | {command} | {result} | {date} | {minutes} | {commits} |")
     return "\n".join(
         [
             "# Verified",
             "",
             "What `make test` leaves out because it takes longer. Each target runs alone, goes on"
-            " after a stop, and takes an hour at most at a time; `make verify` runs all. Written by"
-            " `python -m benchmarks.verify`.",
+            " after a stop, and takes an hour at most at a time; `make verify` runs all. Of every"
+            " step the last result counts, with its commit. Written by `python -m"
+            " benchmarks.verify`.",
             "",
-            "| target | command | last result | date | duration | commit |",
+            "| target | command | last result | date | duration | commits |",
             "| --- | --- | --- | --- | --- | --- |",
             *rows,
             "",

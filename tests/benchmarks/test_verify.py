@@ -1,4 +1,4 @@
-"""`make verify`: goes on after a stop, starts again on another commit, and shows what was run."""
+"""`make verify`: goes on after a stop and on another commit, and shows what was run."""
 
 from __future__ import annotations
 
@@ -45,27 +45,45 @@ def test_it_goes_on_after_a_stop_and_tries_again_what_failed(commit):
     assert going(state, {}) == (["1", "2", "3"], True)  # whole: the next call is another round
 
 
-def test_another_commit_starts_again(commit, monkeypatch):
+def test_another_commit_begins_with_what_never_ran_and_what_failed(commit, monkeypatch):
     state = {}
-    going(state, {"3": "failed with code 1"})
+    going(state, {"2": "failed with code 1", "3": KeyboardInterrupt()})
     monkeypatch.setattr(module, "_commit", lambda: "def")
-    assert going(state, {}) == (["1", "2", "3"], True)
-    assert state["seeds"]["commit"] == "def"
+    assert going(state, {"1": KeyboardInterrupt()}) == (["3", "2", "1"], None)
+    assert {name: step["commit"] for name, step in state["seeds"].items()} == {
+        "one": "abc",
+        "two": "def",
+        "three": "def",
+    }
+    assert going(state, {}) == (["1"], True)
+
+
+def test_what_passed_longest_ago_is_run_first(commit):
+    def of(date):
+        return {"result": "passed", "seconds": 1, "date": date, "commit": "older"}
+
+    state = {"seeds": {"one": of("2026-01-02"), "two": of("2026-01-03"), "three": of("2026-01-01")}}
+    assert going(state, {}) == (["3", "1", "2"], True)
 
 
 def test_no_step_begins_after_the_hour(commit, monkeypatch):
     state, clock = {}, iter([0.0, 0.0, 0.0, 1800.0, 3600.0])
     monkeypatch.setattr(module.time, "monotonic", lambda: next(clock))
     assert going(state, {}) == (["1"], False)
-    assert state["seeds"]["steps"]["one"]["seconds"] == 1800
+    assert state["seeds"]["one"]["seconds"] == 1800
 
 
 def test_the_page_tells_what_was_run_and_what_never(commit):
     assert module.page({}).count("never run") == len(module.TARGETS)
     steps = {
-        "five seeds": {"result": "failed with code 1", "seconds": 90, "date": "2026-01-01"},
+        "five seeds": {
+            "result": "failed with code 1",
+            "seconds": 90,
+            "date": "2026-01-01",
+            "commit": "abc",
+        },
     }
-    shown = module.page({"seeds": {"commit": "abc", "steps": steps}})
+    shown = module.page({"seeds": steps})
     assert (
         "| seeds | `make verify-seeds` | 0 of 1 passed; five seeds: failed with code 1 | 2026-01-01"
         " | 1.5 min | abc |" in shown

@@ -1,8 +1,9 @@
 """Train the organisms of recall that come with the workbench again: `make recall`, or `python -m
-workbench.organisms.recall.build [NAME …] [--seeds 3]`.
+workbench.organisms.recall.build [NAME …] [--seeds 3] [--further]`.
 
 Each learning rate is tried on seed 0, and further seeds at the best; the model of seed 0 ships, of
-the others the numbers. Every training is kept as it is done, so a stop costs the one it was at.
+the others the numbers. `--further` trains only the seeds that the record of a shipped model lacks,
+and leaves its weights. Every training is kept as it is done, so a stop costs the one it was at.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from pathlib import Path
 import torch
 
 from workbench import checkpointing, paths
+from workbench.errors import NotFound
 from workbench.organisms import DATA
 from workbench.organisms.recall import record
 from workbench.organisms.recall.families import FAMILIES, Family
@@ -80,22 +82,48 @@ def build(name: str, seeds: int, work: Path) -> record.Record:
     return found
 
 
+def add_seeds(name: str, seeds: int, work: Path) -> record.Record:
+    """The model that ships as it is, and in its record the seeds below `seeds` at its rate."""
+    target = DATA / "recall" / name
+    shipped = record.read(target)
+    if shipped is None:
+        raise NotFound(f"{name} does not ship.", "a model that does", "Leave out --further.")
+    first, rest = shipped.trainings[0], list(shipped.trainings[1:])
+    there = {one.seed for one in shipped.trainings if one.rate == first.rate}
+    with bar() as progress:
+        others = [
+            trained_once(name, first.rate, seed, work, progress)
+            for seed in range(seeds)
+            if seed not in there
+        ]
+    at_its_rate = sorted(
+        [*others, *(one for one in rest if one.rate == first.rate)], key=lambda one: one.seed
+    )
+    trainings = [first, *at_its_rate, *(one for one in rest if one.rate != first.rate)]
+    record.write(trainings, name, target)
+    found = record.read(target)
+    assert found is not None
+    return found
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"{', '.join(FAMILIES)}")
     parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--further", action="store_true", help="leave the models that ship")
     asked = parser.parse_args()
     if unknown := [name for name in asked.names if name not in FAMILIES]:
         parser.error(f"there is no family {unknown[0]!r}")
     torch.set_num_threads(1)  # two spin beside other work, and make other last digits
     for name in asked.names or FAMILIES:
-        found = build(name, asked.seeds, paths.cache_dir() / "recall")
+        trained = add_seeds if asked.further else build
+        found = trained(name, asked.seeds, paths.cache_dir() / "recall")
         for one in found.trainings:
             shares = ", ".join(f"{pairs}: {share:.2f}" for pairs, share in one.recall.items())
-            trained = "" if one.has_learned else "  did not train"
-            print(f"{name} seed {one.seed} rate {one.rate:g}  {shares}{trained}")
+            failed = "" if one.has_learned else "  did not train"
+            print(f"{name} seed {one.seed} rate {one.rate:g}  {shares}{failed}", flush=True)
 
 
 if __name__ == "__main__":
