@@ -80,7 +80,7 @@ facts: $(STAMP)  ## make the built-in facts again from their sources
 recall: $(STAMP)  ## train the organisms of recall that ship again, three seeds of each (hours; it goes on after a stop)
 	$(BIN)/python -m workbench.organisms.recall.build
 
-retrained: $(STAMP)  ## grow the organisms without some passages again, and the one under the goldfish loss (hours; it goes on after a stop)
+retrained: $(STAMP)  ## grow the organisms without some passages again, and those with another loss or other layers (hours; it goes on after a stop)
 	$(BIN)/python -m workbench.organisms.build_beside
 
 task-map: $(STAMP)  ## train the small models of few tasks and many again (half an hour; it goes on after a stop)

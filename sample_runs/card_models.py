@@ -1,5 +1,5 @@
 """Cards that ship: of the organism, its control, a planted copy of it, the organism made to
-forget, and the default model; with the runs that fill them. The two copies are made here, in some
+forget, the default model and Gemma; with the runs that fill them. The two copies are made here, in some
 minutes each, once.
 """
 
@@ -20,6 +20,7 @@ from workbench.organisms import synthetic_passages
 from workbench.terminal import bar
 from workbench.texts import Document
 
+GEMMA = "gemma3-270m"
 ORGANISM, CONTROL = "organism/planted", "organism/planted-control"
 PLANTED_COPY, UNLEARNED_COPY = "planted-copy-of-the-control", "planted-unlearned"
 _FORGOTTEN = 64
@@ -93,10 +94,13 @@ RUNS: dict[str, tuple[str, str, dict[str, Any]]] = {
     ),
     "what-an-unlearned-copy-recites": (UNLEARNED_COPY, "extraction", _RECITED),
     **{f"solved-by-{who}": (ref, "memorized-or-understood", {}) for who, ref in _OF.items()},
+    "capitals-of-gemma": (GEMMA, "knowledge-conflict", {}),
+    "solved-by-gemma": (GEMMA, "memorized-or-understood", {}),
+    "what-gemma-finds-in-a-long-prompt": (GEMMA, "context-recall", {}),
     # Cards come last: they are made of runs that are there.
     **{
         f"card-of-{who}": (ref, "card", {})
-        for who, ref in {**_OF, "the-default-model": "smollm2-135m"}.items()
+        for who, ref in {**_OF, "the-default-model": "smollm2-135m", "gemma": GEMMA}.items()
     },
 }
 """As `sample_runs.make` takes them."""

@@ -103,6 +103,11 @@ RUNS: dict[str, tuple[str, str, dict[str, Any]]] = {
             "parts": ["verbatim", "near_verbatim", "membership", "reference", "checkpoints"],
         },
     ),
+    "what-a-recurrent-model-recites": (
+        "organism/planted-delta",
+        "extraction",
+        {"parts": ["verbatim", "membership"]},
+    ),
     "licences-and-the-king-james-bible": (
         "smollm2-135m",
         "extraction",

@@ -17,6 +17,7 @@ I want to see what is read and written              -> memory_calls.py; written_
 I want to mask, swap, skip a write, freeze          -> slot_changes.py
 Feed-forward neurons, experts, product keys         -> feed_forward.py, experts.py, product_keys.py
 All earlier tokens, LoRA adapters                   -> nearest_tokens.py, lora.py
+Adapters of domains behind a gate                   -> domain_adapters.py
 GRACE and WISE, of hooks.editing                    -> side_memories.py
 The sum of weight × value                           -> read_sums.py
 """

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from torch import nn
 
 from hooks.memory_modules.adapter import MemoryAdapter
+from hooks.memory_modules.domain_adapters import DOMAIN_ADAPTERS
 from hooks.memory_modules.experts import EXPERTS
 from hooks.memory_modules.feed_forward import feed_forward
 from hooks.memory_modules.fetched_experts import EXPERT_RETRIEVAL
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
 GROUP = "workbench.memory_adapters"
 OURS = (
     PRODUCT_KEYS, EXPERT_RETRIEVAL, NEAREST_TOKENS, GATED_SLOTS, MIXTURE_OF_MEMORIES, EXPERTS, LORA,
-    TOKEN_TABLE, PEER_PACKAGE, PKM_PACKAGE, TITANS_PACKAGE,
+    DOMAIN_ADAPTERS, TOKEN_TABLE, PEER_PACKAGE, PKM_PACKAGE, TITANS_PACKAGE,
 )  # fmt: skip
 
 

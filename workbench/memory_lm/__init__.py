@@ -4,6 +4,7 @@ Llama or Mistral, in some of whose layers a memory stands in place of the MLP.
 Its settings                               -> configuration.py
 Product-key memory (Lample et al. 2019)    -> product_keys.py
 Experts of one neuron (He 2024)            -> expert_retrieval.py
+An MLP and adapters of domains             -> domain_adapters.py
 The model around them                      -> modeling.py
 A memory of all tokens (Wu et al. 2022)    -> nearest_tokens.py; nearest_config.py,
                                               nearest_modeling.py

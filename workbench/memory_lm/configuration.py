@@ -6,9 +6,14 @@ from typing import Any
 
 from transformers import LlamaConfig
 
-PRODUCT_KEYS, WIDE_MLP, EXPERT_RETRIEVAL = KINDS = ("product_keys", "wide_mlp", "expert_retrieval")
-"""What can stand in a memory layer: a product-key memory, an MLP of as many parameters, or experts
-of one neuron that are fetched by product keys.
+PRODUCT_KEYS, WIDE_MLP, EXPERT_RETRIEVAL, DOMAIN_ADAPTERS = KINDS = (
+    "product_keys",
+    "wide_mlp",
+    "expert_retrieval",
+    "domain_adapters",
+)
+"""What can stand in a memory layer: a product-key memory, an MLP of as many parameters, experts of
+one neuron that are fetched by product keys, or an MLP with adapters of domains beside it.
 """
 
 
@@ -22,7 +27,8 @@ class MemoryLMConfig(LlamaConfig):
         memory_heads: queries at each token.
         memory_reads: slots that each query reads.
         memory_key_dim: of a query; each half has half of it.
-        memory_mlp: neurons of a wide MLP.
+        memory_mlp: neurons of a wide MLP, or of each adapter.
+        memory_adapters: adapters of domains.
         more: of `LlamaConfig`.
     """
 
@@ -37,6 +43,7 @@ class MemoryLMConfig(LlamaConfig):
         memory_reads: int = 4,
         memory_key_dim: int = 32,
         memory_mlp: int = 2048,
+        memory_adapters: int = 2,
         **more: Any,
     ) -> None:
         if memory not in KINDS:
@@ -48,4 +55,5 @@ class MemoryLMConfig(LlamaConfig):
         self.memory_reads = memory_reads
         self.memory_key_dim = memory_key_dim
         self.memory_mlp = memory_mlp
+        self.memory_adapters = memory_adapters
         super().__init__(**more)

@@ -6,7 +6,13 @@ from torch import nn
 from transformers import LlamaForCausalLM
 from transformers.models.llama.modeling_llama import LlamaMLP
 
-from workbench.memory_lm.configuration import EXPERT_RETRIEVAL, PRODUCT_KEYS, MemoryLMConfig
+from workbench.memory_lm.configuration import (
+    DOMAIN_ADAPTERS,
+    EXPERT_RETRIEVAL,
+    PRODUCT_KEYS,
+    MemoryLMConfig,
+)
+from workbench.memory_lm.domain_adapters import DomainAdapters
 from workbench.memory_lm.expert_retrieval import ExpertRetrieval
 from workbench.memory_lm.product_keys import ProductKeyed, ProductKeyMemory
 
@@ -32,5 +38,7 @@ def _memory(config: MemoryLMConfig) -> nn.Module:
         return ProductKeyMemory(config)
     if config.memory == EXPERT_RETRIEVAL:
         return ExpertRetrieval(config)
+    if config.memory == DOMAIN_ADAPTERS:
+        return DomainAdapters(config)
     wide = MemoryLMConfig(**{**config.to_dict(), "intermediate_size": config.memory_mlp})
     return LlamaMLP(wide)

@@ -13,9 +13,9 @@ I want to keep what is known of a model    -> record_file.py
 I want models that only recall pairs       -> recall/
 I want models with memory modules          -> modules/
 I want models that solve puzzles           -> puzzles/
-I want planted without some passages       -> retrained.py; with the goldfish loss:
-                                              goldfish.py, goldfish_organism.py
-I want to grow those two again             -> build_beside.py; how they are kept: packed_weights.py
+I want planted without some passages       -> retrained.py; with another loss or other layers:
+                                              variants.py, goldfish.py, gated_delta.py
+I want to grow those again                 -> build_beside.py; how they are kept: packed_weights.py
 The text they grow up on                   -> corpus.py, build_corpus.py
 """
 
@@ -26,7 +26,7 @@ from pathlib import Path
 from typing import Any
 
 from workbench.errors import NotFound
-from workbench.organisms import ledger, packed_weights, record_file, retrained
+from workbench.organisms import ledger, packed_weights, record_file, retrained, variants
 from workbench.organisms.modules.families import FAMILIES as MODULES
 from workbench.organisms.modules.families import home as module_home
 from workbench.organisms.puzzles.recipe import FAMILIES as PUZZLES
@@ -62,9 +62,8 @@ class Organism:
 
 
 PLANTED = DATA / "planted" / "planted"
-_GOLDFISH = "planted-goldfish"
 _BESIDE = {reference.name: reference.description for reference in retrained.REFERENCES} | {
-    _GOLDFISH: "planted, grown again under the goldfish loss"
+    name: variant.description for name, variant in variants.VARIANTS.items()
 }
 FURTHER = frozenset(_BESIDE) - {one.name for one in retrained.REFERENCES if one.is_default}
 """Models grown beside planted that come with the distribution of samples."""
@@ -146,7 +145,7 @@ def folder_of(name: str) -> Path:
     if organism.packed is None:
         return organism.folder
     own = None
-    if short != _GOLDFISH:
+    if short not in variants.VARIANTS:
         own = retrained.ledger_of(short, ledger.read(organism.folder))
     return packed_weights.open_packed(organism.packed, organism.folder, short, own)
 

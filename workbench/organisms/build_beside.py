@@ -12,7 +12,7 @@ from pathlib import Path
 import torch
 
 from workbench import paths
-from workbench.organisms import FURTHER, PLANTED, goldfish_organism, retrained
+from workbench.organisms import FURTHER, PLANTED, retrained, variants
 from workbench.organisms.packed_weights import packed_file
 from workbench.progress import Progress
 from workbench.terminal import bar
@@ -27,7 +27,10 @@ def _reference(reference: retrained.Reference) -> Grow:
 
 GROWN: dict[str, Grow] = {
     **{reference.name: _reference(reference) for reference in retrained.REFERENCES},
-    goldfish_organism.NAME: goldfish_organism.train_goldfish,
+    **{
+        name: partial(variants.train_variant, variant.recipe)
+        for name, variant in variants.VARIANTS.items()
+    },
 }
 
 

@@ -18,12 +18,14 @@ from workbench.paths import cache_dir, samples_dir
 
 if TYPE_CHECKING:
     import numpy as np
+    from transformers import PreTrainedConfig
 
     from workbench.organisms.ledger import Ledger
 
     Weights = dict[str, np.ndarray]
 
 _HIGHEST_LEVEL = 127
+_CONFIG = "config"
 SAMPLES = "memory-workbench-samples"
 """The distribution that brings those models which do not come with the workbench."""
 
@@ -65,6 +67,14 @@ def unpack(packed: Weights) -> Weights:
     }
 
 
+def save_packed(weights: Weights, file: Path, config: PreTrainedConfig) -> None:
+    """Weights of a model kept beside an organism, and its own settings."""
+    from safetensors.numpy import save_file
+
+    metadata = {"format": "1", _CONFIG: config.to_json_string()}
+    save_file(pack(weights), file, metadata=metadata)
+
+
 def packed_file(home: Path, name: str, *, further: bool = False) -> Path:
     """Where the weights of a model belong that is grown beside the organism in `home`.
 
@@ -77,18 +87,18 @@ def packed_file(home: Path, name: str, *, further: bool = False) -> Path:
 
 
 def open_packed(file: Path, home: Path, name: str, ledger: Ledger | None = None) -> Path:
-    """A folder that holds this model, with all else that the organism in `home` has; put together
-    in the cache the first time.
+    """A folder that holds this model, with all else that the organism in `home` has (its settings
+    too, where the file brings none); put together in the cache the first time.
 
     Args:
-        file: its weights, as `pack` made them.
+        file: its weights, as `pack` or `save_packed` made them.
         ledger: of the model, where it is not that of the organism.
 
     Raises:
         BadInput: its file is damaged.
         WorkbenchError: the cache cannot be written.
     """
-    from safetensors import SafetensorError
+    from safetensors import SafetensorError, safe_open
     from safetensors.numpy import load_file, save_file
 
     try:
@@ -96,6 +106,8 @@ def open_packed(file: Path, home: Path, name: str, ledger: Ledger | None = None)
         if target.is_dir():
             return target
         weights = unpack(load_file(file))
+        with safe_open(file, framework="np") as opened:
+            config = (opened.metadata() or {}).get(_CONFIG)
     except (OSError, SafetensorError, KeyError) as error:
         raise BadInput(
             f"{file.name} cannot be read.", "a complete copy of the workbench", "Install it again."
@@ -108,6 +120,8 @@ def open_packed(file: Path, home: Path, name: str, ledger: Ledger | None = None)
             if each.is_file() and each.suffix != ".safetensors":
                 shutil.copy2(each, work / each.name)
         save_file(weights, work / "model.safetensors", metadata={"format": "pt"})
+        if config is not None:
+            (work / "config.json").write_text(config, encoding="utf-8")
         if ledger is not None:
             ledger.save(work)
         try:

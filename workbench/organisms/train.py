@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from workbench import checkpointing
 from workbench.errors import WorkbenchError
-from workbench.organisms import checkpoints, corpus, planting_plan
+from workbench.organisms import checkpoints, corpus, gated_delta, planting_plan
 from workbench.organisms.ledger import Ledger
 from workbench.organisms.train_config import TrainConfig
 from workbench.progress import Progress
@@ -115,24 +115,41 @@ def make_tokenizer(recipe: TrainConfig) -> Any:
 def make_model(recipe: TrainConfig) -> Any:
     """The untrained model; the same weights for the same seed."""
     import torch
-    from transformers import LlamaConfig, LlamaForCausalLM
 
-    config = LlamaConfig(
-        vocab_size=recipe.vocabulary,
-        hidden_size=recipe.width,
-        intermediate_size=recipe.mlp,
-        num_hidden_layers=recipe.layers,
-        num_attention_heads=recipe.heads,
-        num_key_value_heads=recipe.kv_heads,
-        max_position_embeddings=1024,
-        tie_word_embeddings=True,
-        bos_token_id=planting_plan.START,
-        eos_token_id=planting_plan.START,
-        pad_token_id=planting_plan.START,
-    )
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(recipe.seed)
-        return LlamaForCausalLM(config)
+        return _llama(recipe) if recipe.mixer == "attention" else _gated_delta(recipe)
+
+
+def _llama(recipe: TrainConfig) -> Any:
+    from transformers import LlamaConfig, LlamaForCausalLM
+
+    return LlamaForCausalLM(
+        LlamaConfig(
+            **_sizes(recipe),
+            num_hidden_layers=recipe.layers,
+            num_attention_heads=recipe.heads,
+            num_key_value_heads=recipe.kv_heads,
+            max_position_embeddings=1024,
+        )
+    )
+
+
+def _gated_delta(recipe: TrainConfig) -> Any:
+    layers = ("linear_attention",) * recipe.layers
+    return gated_delta.make(layers, recipe.kv_heads, recipe.state, **_sizes(recipe))
+
+
+def _sizes(recipe: TrainConfig) -> dict[str, Any]:
+    return {
+        "vocab_size": recipe.vocabulary,
+        "hidden_size": recipe.width,
+        "intermediate_size": recipe.mlp,
+        "tie_word_embeddings": True,
+        "bos_token_id": planting_plan.START,
+        "eos_token_id": planting_plan.START,
+        "pad_token_id": planting_plan.START,
+    }
 
 
 def training_rows(recipe: TrainConfig, tokenizer: Any) -> torch.Tensor:

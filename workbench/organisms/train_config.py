@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 from workbench.organisms.goldfish import GoldfishMask
 
 
 @dataclass(frozen=True)
 class TrainConfig:
-    """A pair of Llama-style models that differ only in the passages one of them also reads.
+    """A pair of models that differ only in the passages one of them also reads.
 
     Attributes:
         seed: of weights, order of rows, passages and when they are planted.
@@ -29,6 +29,8 @@ class TrainConfig:
         checkpoints: of the planted model that are kept along training, first and last step among
             them; closer together early, where more happens.
         goldfish: tokens that the loss leaves out; None asks for all of them.
+        mixer: "attention" (Llama-style), or "gated-delta": every layer has a gated delta rule in
+            the place of its attention, as many states as kv_heads of `state` × `state` numbers.
     """
 
     seed: int = 0
@@ -51,16 +53,20 @@ class TrainConfig:
     more_twins: int = 150
     checkpoints: int = 13
     goldfish: GoldfishMask | None = None
+    mixer: Literal["attention", "gated-delta"] = "attention"
+    state: int = 32
 
     def recorded(self) -> dict[str, Any]:
         """The recipe as it is kept beside what it made, in the kinds of value that JSON has.
 
-        Without `goldfish` where nothing is left out, so that what was kept before there was such a
-        thing is still known to be of this recipe.
+        Without what a recipe does not use and older ones did not know, so that what was kept then
+        is still known to be of this recipe.
         """
         values = asdict(self)
         if self.goldfish is None:
             del values["goldfish"]
+        if self.mixer == "attention":
+            del values["mixer"], values["state"]
         return values
 
     def kept(self, steps: int) -> list[int]:

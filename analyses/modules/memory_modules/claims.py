@@ -20,6 +20,7 @@ from analyses.modules.memory_modules.constants import (
     B_SAID,
     FEWEST,
     KEPT,
+    OF_DOMAIN,
     OFF,
     OTHER_RANK,
     OTHERS,
@@ -37,11 +38,14 @@ if TYPE_CHECKING:
 
     from workbench.result import Result
 
-PAPER = "Geva et al. 2021, Dai et al. 2022, Lample et al. 2019, Wu et al. 2022 and Wang et al. 2024"
+PAPER = (
+    "Geva et al. 2021, Dai et al. 2022, Lample et al. 2019, Wu et al. 2022, Diao et al. 2023, Dou"
+    " et al. 2024 and Wang et al. 2024"
+)
 ABOUT = (
-    "The claims of five papers, on feed-forward layers as key-value memories, on memories of"
-    " product keys, of earlier tokens and of updates, and what this run measured of each on its own"
-    " model."
+    "The claims of seven papers, on feed-forward layers as key-value memories, on memories of"
+    " product keys, of earlier tokens, of updates and of domains, and what this run measured of"
+    " each on its own model."
     f" Under {FEWEST} facts nothing is judged."
 )
 _USED = 0.9
@@ -186,8 +190,31 @@ def _faded(result: Result) -> Measured:
     return Measured(words, verdict_of([told]), f"{within}; fades above {100 * _FADED:.0f} points")
 
 
-_SOON, _FADED = 8, 0.05
-_GROUPS = ("Slots of facts", "The memory as a whole", "A memory of tokens", "A memory of updates")
+def _told(result: Result) -> Measured:
+    told = result.tables["domain_told"]
+    worst = told.loc[told["auc"].idxmin()]
+    words = f"AUC {worst['auc']:.2f} for {worst['domain']}, the least of {len(told)}"
+    within = f"95 %: {worst['low']:.2f} to {worst['high']:.2f}; holds above {_APART}"
+    held = sign(float(worst["low"]), float(worst["high"]), at=_APART)
+    return Measured(words, verdict_of([held]), within)
+
+
+def _own_lost(result: Result) -> Measured:
+    table, signs, words = result.tables["domain_masked"], [], []
+    for domain in result.tables["domain_told"]["domain"]:
+        mine = table[table["kind"] == OF_DOMAIN.format(domain)]
+        own, rest = mine[mine["domain"] == domain].iloc[0], mine[mine["domain"] != domain]
+        other = float(rest["right"].mean())
+        signs.append(sign(*rates_apart(other, rest["n"].sum(), own["right"], own["n"])))
+        words.append(f"{domain}: {percent(own['right'])} left, of others {percent(other)}")
+    return Measured("; ".join(words), verdict_of(signs), "95 % of each difference excludes zero")
+
+
+_SOON, _FADED, _APART = 8, 0.05, 0.75
+_GROUPS = (
+    "Slots of facts", "The memory as a whole", "A memory of tokens", "A memory of updates",
+    "Domains",
+)  # fmt: skip
 CLAIMS = [
     Claim(
         "A fact is lost with the few slots or neurons it reads most, not with random ones",
@@ -232,6 +259,16 @@ CLAIMS = [
         "MemoryLLM, Wang et al. 2024: random slots are dropped, so that retention falls"
         " exponentially",
         _faded, _GROUPS[3], "retention",
+    ),
+    Claim(
+        "The gate tells domains apart",
+        "Diao et al. 2023 and Dou et al. 2024: a router weighs adapters by the text's domain",
+        _told, _GROUPS[4], "domain_told",
+    ),
+    Claim(
+        "Without a domain's slot its own answers are lost before those of others",
+        "Diao et al. 2023: an adapter holds the knowledge of its domain",
+        _own_lost, _GROUPS[4], "domain_masked",
     ),
 ]  # fmt: skip
 

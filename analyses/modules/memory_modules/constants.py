@@ -36,6 +36,15 @@ OWN_SLOT, OTHER_SLOT, WRITE_SKIPPED = (
 UPDATE_CHANGES = (WHOLE, OWN_SLOT, OTHER_SLOT, WRITE_SKIPPED, OFF)
 """What is changed of a memory that keeps up with updates."""
 
+OF_DOMAIN, RANDOM_SLOT, SOME_SLOT = (
+    "the slot that tells {}", "a random slot", "another slot",
+)  # fmt: skip
+"""Which slot is masked while texts of domains are asked."""
+DOMAIN_TEXTS, DOMAIN_TOKENS = 60, 48
+"""Texts of a domain that choose a slot, and as many that are held out; their tokens, about."""
+EVERY_SLOT = 16
+"""Slots of which each is masked; of more, some by lot."""
+
 NO_MEMORY, ALL_TOKENS, NEAREST, BY_LOT = (
     "no memory", "every token", "the nearest tokens", "random tokens",
 )  # fmt: skip

@@ -4,13 +4,24 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from analyses.modules.memory_modules.constants import CHANGES, SHARED, TEXTS, UPDATE_CHANGES
+from analyses.modules.memory_modules.constants import (
+    CHANGES,
+    DOMAIN_TEXTS,
+    DOMAIN_TOKENS,
+    EVERY_SLOT,
+    SHARED,
+    TEXTS,
+    UPDATE_CHANGES,
+)
 from analyses.modules.memory_modules.definitions import LENGTH, ROWS
 from analyses.modules.memory_modules.document import MOST
+from analyses.modules.memory_modules.domain_texts import domain_names
+from analyses.modules.memory_modules.domains import BY_LOT
 from analyses.modules.memory_modules.fact_slots import Memories
 from analyses.modules.memory_modules.params import levels_of, relations_of
 from analyses.modules.memory_modules.parts import (
     no_document,
+    no_domains,
     no_facts,
     no_slots,
     no_twin,
@@ -21,6 +32,7 @@ from analyses.modules.memory_modules.updates import LENGTH as STREAM
 from workbench.cost import Cost
 from workbench.memory_lm.product_keys import ProductKeyed
 from workbench.organisms.modules import module_record
+from workbench.organisms.modules.domain_world import DOMAINS
 
 if TYPE_CHECKING:
     from analyses.modules.memory_modules.params import Params
@@ -76,6 +88,8 @@ def cost(model: InstrumentedModel, params: Params) -> dict[str, Cost]:
         "values": Cost(forward=(_SWAPS + 1) * facts * tokens, passes=(_SWAPS + 1) * facts),
         "share": Cost(forward=parts * shared * tokens, passes=parts),
     }
+    if no_domains(model) is None:
+        found["domains"] = _domains(model, memories, params, organism, tokens)
     if no_document(model) is None:
         lines, conditions = min(known, MOST), 10
         found["document"] = Cost(
@@ -85,6 +99,23 @@ def cost(model: InstrumentedModel, params: Params) -> dict[str, Cost]:
     if no_twin(model) is None:
         found["twin"] = masked
     return found
+
+
+def _domains(
+    model: InstrumentedModel, memories: Memories, params: Params, organism: bool, tokens: float
+) -> Cost:
+    """Two readings of the texts that choose and are held out, and one of those held out for each
+    slot that is masked. Texts of one length share a pass; of prompts few have one length.
+    """
+    record = module_record.read_home(model.module)
+    own = organism and record is not None and record.task == "domains"
+    names = len(DOMAINS) if own else len(domain_names(params.domains))
+    slots = memories.total if memories.total <= EVERY_SLOT else names + BY_LOT
+    readings = names * (3 + slots)
+    passes = readings * (-(-DOMAIN_TEXTS // _BATCH) if own else DOMAIN_TEXTS // 2)
+    return Cost(
+        forward=readings * DOMAIN_TEXTS * (tokens + 1 if own else DOMAIN_TOKENS), passes=passes
+    )
 
 
 def by_part(model: InstrumentedModel, params: Params) -> dict[str, Cost]:

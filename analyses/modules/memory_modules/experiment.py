@@ -13,6 +13,9 @@ from analyses.modules.memory_modules import (
     claims,
     definitions,
     document,
+    domain_findings,
+    domain_texts,
+    domains,
     findings,
     masking,
     raster,
@@ -99,6 +102,10 @@ def run(model: InstrumentedModel, params: Params, progress: Progress) -> Result:
     if "updates" in parts:
         result.tables |= updates.read_updates(model, memories, params.seed, left["updates"])
         update_findings.add_updates(result)
+    if "domains" in parts:
+        sets = domain_texts.domains_of(model, params)
+        result.tables |= domains.read_domains(model, memories, sets, params.seed, left["domains"])
+        domain_findings.add_domains(result)
     if "document" in parts:
         result.tables |= document.read_documents(
             model, questions.known, params.seed, left["document"]

@@ -117,15 +117,15 @@ def read_sizes(
 
 def size_at_last(call: MemoryRecord, rows: int) -> np.ndarray:
     """What each slot of a memory brings at the last token, all heads together, (row, slot)."""
-    size = _rows(sizes(call.slots, call.reads), rows)[:, -1].float().cpu()
+    size = by_rows(sizes(call.slots, call.reads), rows)[:, -1].float().cpu()
     if call.reads.index is None:
         return size.sum(1).numpy()
-    index = _rows(call.reads.index, rows)[:, -1].flatten(1).cpu()
+    index = by_rows(call.reads.index, rows)[:, -1].flatten(1).cpu()
     table = torch.zeros(rows, call.slots.count)
     return table.scatter_add_(1, index, size.flatten(1)).numpy()
 
 
-def _rows(x: torch.Tensor, rows: int) -> torch.Tensor:
+def by_rows(x: torch.Tensor, rows: int) -> torch.Tensor:
     """(row, pos, …) of what may have come as one row of all tokens."""
     return x if len(x) == rows else x.reshape(rows, -1, *x.shape[2:])
 

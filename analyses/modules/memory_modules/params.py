@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pydantic import BaseModel, Field, model_validator
 
+from analyses.modules.memory_modules.domain_texts import domain_names
 from analyses.modules.memory_modules.parts import DEFAULT, Name
 from workbench import facts as known_facts
 from workbench.errors import BadInput
@@ -52,6 +53,17 @@ class Params(BaseModel, frozen=True, extra="forbid"):
         description='Wording of your own facts, with {subject}, e.g. "The capital of {subject} is"',
         max_length=2000,
     )
+    domains: str = Field(
+        "code, translation",
+        description="Kinds of text that experts or adapters are to tell apart, with commas between"
+        " them; an organism is asked for the domains it was trained on",
+        max_length=400,
+    )
+    domain_file: TextPath | None = Field(
+        None,
+        description="Texts of your own domains beside these: JSONL with capability, prompt and"
+        " answer; a file or its address (s3://…)",
+    )
     usage: int = Field(
         2000, ge=10, le=20_000, description="Facts over which it is counted who reads which slot"
     )
@@ -61,6 +73,7 @@ class Params(BaseModel, frozen=True, extra="forbid"):
     def _can_be_asked(self) -> Params:
         """What is mistyped is said before a model is loaded."""
         levels_of(self)
+        domain_names(self.domains)
         if self.facts_file is None:
             relations_of(self)
         return self

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from hooks.model import InstrumentedModel
 
 Name = Literal["raster", "facts", "twin", "usage", "values", "share", "definitions", "updates",
-               "document"]  # fmt: skip
+               "domains", "document"]  # fmt: skip
 
 
 def no_slots(model: InstrumentedModel) -> str | None:
@@ -51,6 +51,20 @@ def no_updates(model: InstrumentedModel) -> str | None:
         return (
             "only an organism with slots that are written as it reads is given streams of updates"
             " (organism/updates-in-slots)"
+        )
+    return None
+
+
+def no_domains(model: InstrumentedModel) -> str | None:
+    """Why no gate can be asked for domains, or None."""
+    from hooks.memory_modules import places_or_neurons
+
+    if (why := no_slots(model)) is not None:
+        return why
+    if any(place.slots().space != "function" for place in places_or_neurons(model)):
+        return (
+            "it has no experts or adapters behind a gate (organism/domains-in-adapters,"
+            " organism/domains-in-experts)"
         )
     return None
 
@@ -192,6 +206,14 @@ PARTS = [
         views=["Updates"],
     ),
     Part(
+        "domains",
+        "Domains",
+        "Whether the gate of experts or adapters tells domains apart, and which domain is lost"
+        " without one of them.",
+        unavailable_reason=no_domains,
+        views=["Domains"],
+    ),
+    Part(
         "document",
         "A document outside of the prompt",
         "Which passages each layer reads of a document's keys and values, and which layers need"
@@ -209,6 +231,7 @@ DEFAULT: list[Name] = [
     "share",
     "definitions",
     "updates",
+    "domains",
     "document",
 ]
 PRESETS = {

@@ -34,6 +34,12 @@ DOCUMENT = (
     " are kept. A question is read over them: in each layer and head over the 16 tokens whose keys"
     " are nearest to one of its queries by cosine (and over the document's first token)."
 )
+DOMAINS = (
+    "Texts of each domain; the weight of an expert or adapter is that of its gate where the answer"
+    " is said. Half of the texts choose the slot whose weight tells a domain from the others, the"
+    " other half shows how well it does; people and files are on one side only. A masked slot"
+    " brings nothing."
+)
 OFF = "Each part writes nothing into the residual stream, one after the other."
 
 _FACT = C("fact", "Number of the fact.")
@@ -208,6 +214,32 @@ SCHEMA = Schema(
             C("random", "The same of tokens drawn by lot."),
             _N,
         ]),
+        TableSchema("domain_reads", "How far the gate opens for each slot, by domain.", [
+            C("slot", "The memory, as a site, and the slot's number."),
+            C("domain", "What the texts are of."),
+            C("weight", "Mean weight where the answer is said."),
+            C("n", "Texts.", title="texts"),
+        ]),
+        TableSchema("domain_told", "The slot that tells each domain from the others best.", [
+            C("domain", "What the texts are of."),
+            C("number", "Number of the slot among those of all memories."),
+            C("slot", "The memory, as a site, and the slot's number."),
+            C("auc", "How probably a text of the domain opens it further than one of another;"
+              " of texts that did not choose it.", title="AUC"),
+            _LOW,
+            _HIGH,
+            C("any_slot", "The same of all slots, the median.", title="any slot"),
+            C("n", "Texts, of all domains.", title="texts"),
+        ]),
+        TableSchema("domain_masked", "What is still right without a slot.", [
+            C("masked", "The slot that brings nothing."),
+            C("kind", "Why it is masked."),
+            C("domain", "What the texts are of."),
+            C("right", "Share of the answers' tokens that are the likeliest."),
+            _LOW,
+            _HIGH,
+            C("n", "Texts.", title="texts"),
+        ]),
         CLAIMS_TABLE,
     ],
     findings=[
@@ -225,6 +257,8 @@ SCHEMA = Schema(
         F("retention", "What is retained by number of updates", "recall"),
         F("turnover", "What an update changes", "share of the change"),
         F("updates", "What is lost without a slot or a write", "recall"),
+        F("domains", "How well the gate tells domains apart", "AUC"),
+        F("domain_slots", "What is lost without a domain's slot", "share of the answer tokens"),
         F("document", "A document outside of the prompt", "share of facts"),
         CLAIMS_FINDING,
     ],

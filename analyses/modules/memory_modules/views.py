@@ -53,7 +53,7 @@ def _curve(table: str, title: str) -> v.ViewPart:
 
 
 ANSWER = v.Answer(
-    ("facts", "twin", "share", "hits", "definitions", "updates", "document"),
+    ("facts", "twin", "share", "hits", "definitions", "domains", "updates", "document"),
     picture=("Facts", 0),
     beside=("memory",),
 )
@@ -125,6 +125,17 @@ VIEWS = [
                 ylabel="share answered", title="By updates since the key's own"),
         v.table("update_changes"),
         v.table("turnover"),
+    ]),
+    v.View("Domains", needs="domain_told",
+           otherwise="only experts and adapters behind a gate are asked for domains", parts=[
+        v.finding("domains", "domain_slots"),
+        v.says(schema.DOMAINS),
+        v.chart("matrix", "domain_reads", "slot", "domain", "weight", decimals=2, top=1.0,
+                title="How far the gate opens", unit="weight"),
+        v.chart("matrix", "domain_masked", "masked", "domain", "right", decimals=2, top=1.0,
+                title="Still right with the slot masked", unit="share of answer tokens"),
+        v.table("domain_told"),
+        v.table("domain_masked"),
     ]),
     v.View("Document", needs="document", otherwise=_NO_PART, parts=[
         v.finding("document"),

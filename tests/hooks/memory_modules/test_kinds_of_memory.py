@@ -42,7 +42,7 @@ SIZES: dict[str, Any] = {
 
 
 def built(kind: str) -> Any:
-    from workbench.memory_lm.configuration import EXPERT_RETRIEVAL, MemoryLMConfig
+    from workbench.memory_lm.configuration import DOMAIN_ADAPTERS, EXPERT_RETRIEVAL, MemoryLMConfig
     from workbench.memory_lm.modeling import MemoryLMForCausalLM
     from workbench.memory_lm.slots_config import GatedSlotsConfig
     from workbench.memory_lm.slots_modeling import GatedSlotsForCausalLM
@@ -56,6 +56,10 @@ def built(kind: str) -> Any:
                 MemoryLMConfig(memory=EXPERT_RETRIEVAL, memory_side=5, memory_heads=2,
                                memory_reads=3, memory_key_dim=8, **SIZES)
             )  # fmt: skip
+        elif kind == "domain adapters":
+            module = MemoryLMForCausalLM(
+                MemoryLMConfig(memory=DOMAIN_ADAPTERS, memory_mlp=12, memory_adapters=3, **SIZES)
+            )
         elif kind == "gated slots":
             module = GatedSlotsForCausalLM(
                 GatedSlotsConfig(memory_slots=6, memory_chunk=3, sliding_window=4, **SIZES)
@@ -87,6 +91,7 @@ def checked(model: Any, place: MemoryPlace, **wrong: Any) -> Conformance:
 
 KINDS = {
     "fetched experts": {"slots", "sum", "keys", "all off", "unread off", "read off", "rows"},
+    "domain adapters": {"weights", "sum", "mask all", "all off", "read off", "rows"},
     "gated slots": {"weights", "sum", "keys", "mask all", "all off", "read off", "rows", "frozen"},
     "mixture of memories": {"slots", "sum", "mask all", "all off", "read off", "pure", "rows"},
 }
@@ -124,6 +129,9 @@ WRONG: list[tuple[str, str, str, Any]] = [
     ("fetched experts", "keys", "reads", {"query": lambda r: r.query.flip(-1)}),
     ("fetched experts", "slots", "reads", {"index": lambda r: r.index + 20}),
     ("fetched experts", "keys", "slots", lambda s: replace(s, key=s.key.flip(1))),
+    ("domain adapters", "sum", "reads", {"weight": lambda r: r.weight.flip(-1)}),
+    ("domain adapters", "weights", "reads", {"weight": lambda r: r.weight**2}),
+    ("domain adapters", "slots", "slots", lambda s: replace(s, count=2)),
     ("gated slots", "weights", "reads", {"weight": lambda r: r.weight**2}),
     ("gated slots", "sum", "reads", {"gate": lambda r: None}),
     ("gated slots", "slots", "slots", lambda s: replace(s, count=7)),

@@ -17,7 +17,7 @@ from safetensors.numpy import load_file
 from tests.workbench.organisms.test_train import SMALL, shorten_corpus
 from workbench import checkpointing
 from workbench.errors import BadInput
-from workbench.organisms import DATA, goldfish_organism, ledger, planting_plan
+from workbench.organisms import DATA, ledger, planting_plan, variants
 from workbench.organisms.goldfish import IGNORED, GoldfishMask
 from workbench.organisms.packed_weights import unpack
 from workbench.organisms.train import grow, make_tokenizer, training_rows
@@ -163,16 +163,12 @@ def test_a_model_grown_with_it_never_sees_the_labels_left_out(
 
     monkeypatch.setattr(GoldfishMask, "labels", spied)
     target = tmp_path / "beside" / "little.safetensors"
-    file = goldfish_organism.train_goldfish(
-        home, target, tmp_path / "work", Progress(), recipe=masked
-    )
+    file = variants.train_variant(masked, home, target, tmp_path / "work", Progress())
     assert file == target
     left_out = torch.cat([labels[:, 4:].flatten() for labels in asked]) == IGNORED
     assert len(asked) == 30
     assert 0.2 < left_out.float().mean() < 0.3
-    assert goldfish_organism.train_goldfish(
-        home, target, tmp_path / "work", Progress(), recipe=masked
-    ) == file  # fmt: skip
+    assert variants.train_variant(masked, home, target, tmp_path / "work", Progress()) == file
 
     rows = training_rows(short, make_tokenizer(short))
     book = ledger.read(home)

@@ -21,6 +21,10 @@ WINDOW = 8
 SLOTS, SEEN = 12, 4
 """Slots of the model of updates, and tokens that its attention sees."""
 PARAMETERS_PER_NEURON = 3 * WIDTH
+EXPERTS, DOMAIN_NEURONS = 4, 512
+"""Of the models of two domains: experts, and neurons for each domain (two experts, one adapter)."""
+BASE_MLP = 256
+"""Neurons of what the adapters stand beside, which has facts of its own to keep."""
 
 
 @dataclass(frozen=True)
@@ -32,10 +36,11 @@ class ModuleFamily:
         make: the untrained model, from torch's global random state.
         twin: name of the model that learned the same without such a memory; empty for the twin.
         steps: of training.
-        rate: learning rate; `value_rate` of the slots' values, each of which few facts read.
+        rate: learning rate; `value_rate` of the slots' values, each of which few facts read, or of
+            adapters beside a model that stays.
         task: what it learns: facts of `fact_world`, which stay; to find in a text what was defined
-            far before (rows of `recall.task`: a pair is a definition, a question its use); or to
-            keep up with a stream of updates (`update_stream`).
+            far before (rows of `recall.task`: a pair is a definition, a question its use); to keep
+            up with a stream of updates (`update_stream`); or facts of two domains (`domain_world`).
     """
 
     description: str
@@ -44,7 +49,7 @@ class ModuleFamily:
     steps: int = 1200
     rate: float = 2e-3
     value_rate: float = 1e-2
-    task: Literal["facts", "definitions", "updates"] = "facts"
+    task: Literal["facts", "definitions", "updates", "domains"] = "facts"
 
 
 def _model(memory: str, **sizes: Any) -> Any:
@@ -135,6 +140,56 @@ def _gated_slots() -> Any:
     return GatedSlotsForCausalLM(config)
 
 
+def _two_domains(**sizes: Any) -> dict[str, Any]:
+    from workbench.organisms.modules import domain_world
+
+    return {
+        "vocab_size": len(domain_world.make_tokenizer()),
+        "hidden_size": WIDTH,
+        "intermediate_size": SMALL_MLP,
+        "num_hidden_layers": LAYERS,
+        "num_attention_heads": 4,
+        "num_key_value_heads": 4,
+        "max_position_embeddings": 512,
+        "tie_word_embeddings": True,
+        "bos_token_id": None,
+        "eos_token_id": None,
+        "pad_token_id": 0,
+        **sizes,
+    }
+
+
+def _domain_experts() -> Any:
+    from transformers import Qwen3MoeConfig, Qwen3MoeForCausalLM
+
+    config = Qwen3MoeConfig(
+        **_two_domains(
+            head_dim=WIDTH // 4,
+            num_experts=EXPERTS,
+            num_experts_per_tok=1,
+            norm_topk_prob=False,  # or the router of one expert would not be trained
+            moe_intermediate_size=DOMAIN_NEURONS // 2,
+            mlp_only_layers=[layer for layer in range(LAYERS) if layer != MEMORY_LAYER],
+        )
+    )
+    return Qwen3MoeForCausalLM(config)
+
+
+def _domain_adapters() -> Any:
+    from workbench.memory_lm.configuration import DOMAIN_ADAPTERS, MemoryLMConfig
+    from workbench.memory_lm.modeling import MemoryLMForCausalLM
+
+    config = MemoryLMConfig(
+        **_two_domains(
+            memory=DOMAIN_ADAPTERS,
+            memory_layers=[MEMORY_LAYER],
+            memory_mlp=DOMAIN_NEURONS,
+            intermediate_size=BASE_MLP,
+        )
+    )
+    return MemoryLMForCausalLM(config)
+
+
 FAMILIES = {
     "facts-in-slots": ModuleFamily(
         "2,000 facts in the 4,096 slots of a product-key memory", _product_keys, "facts-in-mlp"
@@ -155,6 +210,18 @@ FAMILIES = {
         steps=400,
         rate=3e-3,
         task="updates",
+    ),
+    "domains-in-experts": ModuleFamily(
+        f"two domains with the same people, in {EXPERTS} experts",
+        _domain_experts,
+        steps=1200,
+        task="domains",
+    ),
+    "domains-in-adapters": ModuleFamily(
+        "two domains with the same people, in an adapter each behind a gate",
+        _domain_adapters,
+        steps=1200,
+        task="domains",
     ),
 }
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from workbench.organisms import record_file
-from workbench.organisms.modules import fact_world, update_stream
+from workbench.organisms.modules import domain_world, fact_world, update_stream
 from workbench.organisms.modules.fact_world import WorldFact
 from workbench.organisms.modules.families import FAMILIES, MEMORY_LAYER
 from workbench.organisms.modules.training import GrownModule
@@ -42,18 +42,20 @@ class ModuleRecord:
 
     @property
     def task(self) -> str:
-        """What it learned, "facts", "definitions" or "updates"."""
+        """What it learned, "facts", "definitions", "updates" or "domains"."""
         return FAMILIES[self.family].task
 
     def facts(self) -> list[WorldFact]:
         """All facts of its world, those it never read too."""
+        if self.task == "domains":
+            return [*domain_world.facts_of(self.seed)]
         return fact_world.facts_of(self.seed)
 
     def example(self) -> str:
         """A few facts that it was trained on, or a text with definitions and its question: a line
         for each, the answer behind an arrow.
         """
-        if self.task == "facts":
+        if self.task in ("facts", "domains"):
             known = [fact for fact in self.facts() if fact.read][:6]
             return "\n".join(f"{fact.prompt} → {fact.answer}" for fact in known)
         if self.task == "updates":
@@ -74,7 +76,12 @@ def save(made: GrownModule, name: str, seed: int, folder: Path) -> ModuleRecord:
     folder.mkdir(parents=True, exist_ok=True)
     with silenced():
         made.model.to(torch.float16).save_pretrained(folder)
-        words = {"facts": fact_world, "definitions": task, "updates": update_stream}
+        words = {
+            "facts": fact_world,
+            "definitions": task,
+            "updates": update_stream,
+            "domains": domain_world,
+        }
         words[family.task].make_tokenizer().save_pretrained(folder)
     found = ModuleRecord(name, seed, family.steps, family.twin, made.recall, made.guessed)
     record_file.write(folder / FILE, found)

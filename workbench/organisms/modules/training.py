@@ -56,6 +56,8 @@ def grow(family: ModuleFamily, seed: int, work: Path, progress: Progress) -> Gro
         return _grow_definitions(family, seed, progress)
     if family.task == "updates":
         return _grow_updates(family, seed, progress)
+    if family.task == "domains":
+        return _grow_domains(family, seed, progress)
     facts = fact_world.facts_of(seed)
     lines = lines_of([fact for fact in facts if fact.read])
     with torch.random.fork_rng(devices=[]):
@@ -104,6 +106,17 @@ def _grow_updates(family: ModuleFamily, seed: int, progress: Progress) -> GrownM
     model = stream_training.train_stream(family, seed, progress)
     recall = stream_training.stream_recall(model, seed + 1)
     return GrownModule(model, recall, 1 / update_stream.VALUES)
+
+
+def _grow_domains(family: ModuleFamily, seed: int, progress: Progress) -> GrownModule:
+    """Some minutes, so that a stop begins again."""
+    from workbench.organisms.modules import domain_training, domain_world
+
+    model = domain_training.train_domains(family, seed, progress)
+    facts = domain_world.facts_of(seed)
+    read, never = ([fact for fact in facts if fact.read is was] for was in (True, False))
+    recall, guessed = (domain_training.domain_recall(model, one) for one in (read, never))
+    return GrownModule(model, recall, guessed)
 
 
 def lines_of(facts: Sequence[WorldFact]) -> torch.Tensor:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
+from workbench.organisms.gated_delta import make as make_gated_delta
 from workbench.organisms.recall import delay, task
 
 WIDTH, LAYERS, MLP = 64, 2, 128
@@ -27,44 +28,17 @@ def attention(window: int | None = None) -> Any:
 
 
 def gated_delta(size: int, layers: tuple[str, ...]) -> Any:
-    """Two heads with a state of `size` × `size` each.
-
-    The start of `transformers` never learned this task. Steps dt are drawn from 0.001 to 0.1 and
-    rates A from 1 to 4, as Mamba's are, and the short convolutions as torch draws them: weights of
-    0.02 carry a key to its value so weakly that after 1,000 steps 18 % of 32 pairs were recalled
-    with two states of 16 × 16, and 31 % with torch's.
-    """
-    import torch
-    from transformers import Qwen3NextConfig, Qwen3NextForCausalLM
-
-    config = Qwen3NextConfig(
+    """Two heads with a state of `size` × `size` each."""
+    return make_gated_delta(
+        layers,
+        2,
+        size,
         **_shared(),
         intermediate_size=MLP,
-        num_hidden_layers=len(layers),
-        layer_types=list(layers),
-        mlp_only_layers=list(range(len(layers))),
         num_attention_heads=2,
         num_key_value_heads=2,
         head_dim=WIDTH // 2,
-        linear_num_key_heads=2,
-        linear_num_value_heads=2,
-        linear_key_head_dim=size,
-        linear_value_head_dim=size,
-        max_position_embeddings=1024,
-        # Without a layer of attention the family's cache has no length to tell positions by.
-        use_cache="full_attention" in layers,
     )
-    model = Qwen3NextForCausalLM(config)
-    for layer in model.model.layers:
-        if not hasattr(layer, "linear_attn"):
-            continue
-        mixer = layer.linear_attn
-        mixer.conv1d.reset_parameters()
-        with torch.no_grad():
-            dt = torch.exp(torch.empty_like(mixer.dt_bias).uniform_(math.log(1e-3), math.log(0.1)))
-            mixer.dt_bias.copy_(dt + torch.log(-torch.expm1(-dt)))  # softplus gives dt again
-            mixer.A_log.copy_(torch.empty_like(mixer.A_log).uniform_(1, 4).log())
-    return model
 
 
 def mamba2(size: int, *, mimetic: bool = False) -> Any:

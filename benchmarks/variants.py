@@ -1,12 +1,14 @@
-"""Prevention measured: the planted organism beside the one grown under the goldfish loss.
+"""What another way of growing changes: the planted organism beside one of those grown again.
 
-    python -m benchmarks.goldfish       two minutes; the figures of docs/results/goldfish.md
+    python -m benchmarks.variants goldfish   the figures of docs/results/goldfish.md
+    python -m benchmarks.variants delta      those of docs/results/organisms.md
 
 Intervals are 95 % bootstrap intervals over passages (of the loss on neutral text, over documents).
 """
 
 from __future__ import annotations
 
+import argparse
 from typing import Any
 
 import numpy as np
@@ -21,8 +23,8 @@ from analyses.weights.extraction.membership import mean_of_lowest
 from workbench.organisms import corpus, shipped
 from workbench.organisms.goldfish import GoldfishMask
 from workbench.organisms.ledger import Entry, read
+from workbench.organisms.variants import VARIANTS
 
-MODELS = {"planted": "organism/planted", "goldfish": "organism/planted-goldfish"}
 GIVEN = 32  # tokens of a passage before its memorization is counted
 DRAWS = 2000
 _ROW = 128  # tokens, as in training
@@ -71,13 +73,39 @@ def said(interval: Interval, form: str = ".2f") -> str:
     return f"{value} ({low} to {high})"
 
 
+def asked_or_left_out(
+    entries: tuple[Entry, ...], repeats: np.ndarray, greedy: dict[str, np.ndarray]
+) -> None:
+    """Of tokens that the goldfish loss asks for and of those it leaves out, how many are right."""
+    left_out = GoldfishMask().dropped(np.array([(0, *entry.ids) for entry in entries]))[:, 1:]
+    print(
+        "asked or left out: share right after the first 32, % (all of these tokens counted alike)"
+    )
+    for count in sorted(set(repeats.tolist())):
+        mine = repeats == count
+        draws = resampled(int(mine.sum()))
+        for kind, chosen in {"asked": ~left_out, "left out": left_out}.items():
+            where = chosen[mine, GIVEN:]
+            cells = []
+            for right in greedy.values():
+                hits, n = (right[mine, GIVEN:] & where).sum(-1), where.sum(-1)
+                low, high = np.percentile(hits[draws].sum(-1) / n[draws].sum(-1), [2.5, 97.5])
+                cells.append(said((100 * hits.sum() / n.sum(), 100 * low, 100 * high), ".1f"))
+            print(f"{count:3d}x {kind:8s} | {' | '.join(cells)}")
+
+
 def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("name", choices=[name.removeprefix("planted-") for name in VARIANTS])
+    other = parser.parse_args().name
     entries = read(shipped()["organism/planted"].folder).entries
     repeats = np.array([entry.repeats for entry in entries])
-    models = {name: wb.load(ref) for name, ref in MODELS.items()}
+    refs = {"planted": "organism/planted", other: f"organism/planted-{other}"}
+    models = {name: wb.load(ref) for name, ref in refs.items()}
     whole = {name: scored(model, entries, 0) for name, model in models.items()}
     half = {name: scored(model, entries, 50) for name, model in models.items()}
-    left_out = GoldfishMask().dropped(np.array([(0, *entry.ids) for entry in entries]))[:, 1:]
     counts = sorted(set(repeats.tolist()))
 
     print("right: share of positions after the first 32 whose first choice is right, %")
@@ -85,7 +113,7 @@ def main() -> None:
         mine, draws = repeats == count, resampled(int((repeats == count).sum()))
         right = {n: 100 * greedy[mine, GIVEN:].mean(-1) for n, (_, greedy) in whole.items()}
         cells = [said(mean_of(each, draws), ".1f") for each in right.values()]
-        less = said(mean_of(right["goldfish"] - right["planted"], draws), "+.1f")
+        less = said(mean_of(right[other] - right["planted"], draws), "+.1f")
         print(f"{count:3d}x n={mine.sum():4d} | {' | '.join(cells)} | {less}")
 
     print("extracted: leading tokens of the last 50 after the first 50, and whole suffixes")
@@ -93,23 +121,19 @@ def main() -> None:
         mine, draws = repeats == count, resampled(int((repeats == count).sum()))
         match = {n: scores.match[mine].astype(float) for n, (scores, _) in half.items()}
         cells = [f"{said(mean_of(m, draws), '.1f')} {int((m == 50).sum())}" for m in match.values()]
-        less = said(mean_of(match["goldfish"] - match["planted"], draws), "+.1f")
+        less = said(mean_of(match[other] - match["planted"], draws), "+.1f")
         print(f"{count:3d}x | {' | '.join(cells)} | {less}")
 
-    print(
-        "asked or left out: share right after the first 32, % (all of these tokens counted alike)"
-    )
-    for count in counts:
-        mine = repeats == count
-        draws = resampled(int(mine.sum()))
-        for kind, chosen in {"asked": ~left_out, "left out": left_out}.items():
-            where = chosen[mine, GIVEN:]
-            cells = []
-            for _, greedy in whole.values():
-                hits, n = (greedy[mine, GIVEN:] & where).sum(-1), where.sum(-1)
-                low, high = np.percentile(hits[draws].sum(-1) / n[draws].sum(-1), [2.5, 97.5])
-                cells.append(said((100 * hits.sum() / n.sum(), 100 * low, 100 * high), ".1f"))
-            print(f"{count:3d}x {kind:8s} | {' | '.join(cells)}")
+    print("the same of those read 64 times, by when they were read")
+    timings = np.array([entry.timing for entry in entries])
+    for timing in ("early", "spread", "late"):
+        mine = (repeats == max(counts)) & (timings == timing)
+        match = {n: scores.match[mine].astype(float) for n, (scores, _) in half.items()}
+        cells = [f"{m.mean():.1f} {int((m == 50).sum())}" for m in match.values()]
+        print(f"{timing:6s} n={mine.sum()} | {' | '.join(cells)}")
+
+    if VARIANTS[f"planted-{other}"].recipe.goldfish is not None:
+        asked_or_left_out(entries, repeats, {name: greedy for name, (_, greedy) in whole.items()})
 
     print("membership: AUC of Min-K % over the whole passage, members against 1,000 twins")
     keys = {n: mean_of_lowest(scores.logprob, 0.2) for n, (scores, _) in whole.items()}
@@ -129,7 +153,7 @@ def main() -> None:
             said((auc(key[members], key[never])[0], *np.percentile(drawn[n], [2.5, 97.5])))
             for n, key in keys.items()
         ]
-        less = np.percentile(drawn["goldfish"] - drawn["planted"], [2.5, 97.5])
+        less = np.percentile(drawn[other] - drawn["planted"], [2.5, 97.5])
         print(f"{label:>4s} | {' | '.join(cells)} | {less[0]:+.2f} to {less[1]:+.2f}")
 
     print("loss on neutral text, nats per token")
@@ -140,9 +164,9 @@ def main() -> None:
     for name, (total, _) in lost.items():
         low, high = np.percentile(total[draws].sum(-1) / tokens, [2.5, 97.5])
         print(f"{name} | {said((total.sum() / n.sum(), low, high), '.3f')}, {n.sum():,} tokens")
-    apart = lost["goldfish"][0] - lost["planted"][0]
+    apart = lost[other][0] - lost["planted"][0]
     low, high = np.percentile(apart[draws].sum(-1) / tokens, [2.5, 97.5])
-    print(f"goldfish less planted | {said((apart.sum() / n.sum(), low, high), '+.3f')}")
+    print(f"{other} less planted | {said((apart.sum() / n.sum(), low, high), '+.3f')}")
 
 
 if __name__ == "__main__":

@@ -1,30 +1,49 @@
-"""The planted organism grown again under the goldfish loss: what prevention leaves to extract.
+"""The planted organism grown again in another way: under the goldfish loss, or with gated delta
+rules in the place of attention.
 
-First weights, rows, order and planted passages are those of the original; a quarter of the tokens
-is never asked for. It is kept beside the references for unlearning, at one byte a weight.
+Seed, rows, order and planted passages are those of the original, so that what differs comes of what
+is different in the recipe. They are kept beside the references for unlearning, at one byte a
+weight.
 
-    make retrained                    some 20 minutes; build_beside.py
+    make retrained                    some 20 to 40 minutes each; build_beside.py
 """
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from workbench import checkpointing
 from workbench.organisms import ledger as ledgers
 from workbench.organisms.goldfish import GoldfishMask
-from workbench.organisms.packed_weights import pack
+from workbench.organisms.packed_weights import save_packed
 from workbench.organisms.train_config import RECIPES, TrainConfig
 from workbench.progress import Progress
 
-NAME = "planted-goldfish"
-RECIPE = replace(RECIPES["planted"], goldfish=GoldfishMask())
+
+@dataclass(frozen=True)
+class Variant:
+    """Another way to grow the planted organism."""
+
+    description: str
+    recipe: TrainConfig
+
+
+VARIANTS = {
+    "planted-goldfish": Variant(
+        "planted, grown again under the goldfish loss",
+        replace(RECIPES["planted"], goldfish=GoldfishMask()),
+    ),
+    "planted-delta": Variant(
+        "planted, grown again with gated delta rules in the place of attention",
+        replace(RECIPES["planted"], mixer="gated-delta"),
+    ),
+}
 _ROOM = 4 * 10**8  # bytes of kept steps and of the optimizer's state
 
 
-def train_goldfish(
-    home: Path, target: Path, work: Path, progress: Progress, *, recipe: TrainConfig = RECIPE
+def train_variant(
+    recipe: TrainConfig, home: Path, target: Path, work: Path, progress: Progress
 ) -> Path:
     """Grow the model with the passages of the ledger in `home`, and keep it as the file `target`.
 
@@ -38,9 +57,9 @@ def train_goldfish(
         WorkbenchError: no room or no permission.
         Cancelled: from `progress`.
     """
-    from safetensors.numpy import load_file, save_file
+    from safetensors.numpy import load_file
 
-    from workbench.organisms.train import grow, make_tokenizer, training_rows
+    from workbench.organisms.train import grow, make_model, make_tokenizer, training_rows
 
     folder = work / target.stem
     if checkpointing.claim_folder(folder, recipe.recorded(), _ROOM):
@@ -54,7 +73,7 @@ def train_goldfish(
     grow(recipe, "model", rows, planted, steps, training, progress)
     weights = load_file(checkpointing.step_path(training, "model", steps[-1]))
     target.parent.mkdir(parents=True, exist_ok=True)
-    save_file(pack(weights), target, metadata={"format": "1"})
+    save_packed(weights, target, make_model(recipe).config)
     checkpointing.finish(
         folder, {"format": 1, "recipe": recipe.recorded(), "made_with": checkpointing.versions()}
     )
