@@ -178,6 +178,8 @@ RUNS: dict[str, tuple[str, str, dict[str, Any]]] = {
     "what-a-slot-keeps-of-updates": ("organism/updates-in-slots", "memory-modules", {}),
     "read-outside-the-prompt": ("smollm2-135m", "memory-modules", {"parts": ["document"]}),
     "which-definition-is-read": ("organism/definitions-in-memory", "memory-modules", {}),
+    "which-adapter-a-domain-opens": ("organism/domains-in-adapters", "memory-modules", {}),
+    "which-expert-a-domain-opens": ("organism/domains-in-experts", "memory-modules", {}),
     "where-capabilities-sit": (
         "smollm2-135m",
         "ffn-map",
@@ -199,6 +201,22 @@ RUNS: dict[str, tuple[str, str, dict[str, Any]]] = {
         "smollm2-135m",
         "context-recall",
         {"lists": 48, "ablated": "0.02, 0.05"},
+    ),
+    "further-tasks-in-a-prompt": (
+        "smollm2-135m",
+        "context-recall",
+        {
+            "parts": [
+                "passkey",
+                "contiguity",
+                "documents",
+                "ruler",
+                "missing",
+                "order",
+                "repetition",
+                "sessions",
+            ]
+        },
     ),
     "where-an-answer-came-from": (
         "smollm2-135m",

@@ -19,12 +19,14 @@ from analyses.claims import (
 )
 from analyses.context.context_recall.constants import (
     FEWEST,
+    FREE,
     INTACT,
     LISTS,
     RANDOM,
     REORDERED,
     RETRIEVAL,
     SHARE,
+    SHUFFLED,
     TASKS,
     THRESHOLD,
 )
@@ -190,12 +192,32 @@ def _distinct(result: Result) -> Measured:
     )
 
 
+def _contiguous(result: Result) -> Measured:
+    """The next item follows more often than a guess says, and than the one before."""
+    table = result.tables["contiguity"].set_index(["condition", "lag"])
+    signs, said, spans = [], [], []
+    for condition in (FREE, SHUFFLED):
+        on, back = table.loc[(condition, 1)], table.loc[(condition, -1)]
+        known = on["n"] >= FEWEST
+        signs.append(sign(on["low"], on["high"], at=float(on["guess"])) if known else None)
+        signs.append(sign(on["low"] - back["high"], on["high"] - back["low"]) if known else None)
+        said.append(f"{percent(on['share'])} next, {percent(back['share'])} before")
+        spans += [f"{percent(row['low'])} to {percent(row['high'])}" for row in (on, back)]
+    words = f"{said[0]}; in another order {said[1]}; a guess {percent(on['guess'])}"
+    return Measured(words, verdict_of(signs), f"95 %: {', '.join(spans)}")
+
+
 _GROUPS = ("Places", "What is asked, and what stands between", "Heads")
 CLAIMS = [
     Claim(
         "What stands at the beginning or the end is found more often than what stands between"
         " (Liu et al. 2023)",
         "GPT-3.5 and others: a U over positions", _u_shape, _GROUPS[0], "ends",
+    ),
+    Claim(
+        "In free recall neighbours follow each other, forwards more than backwards (Kahana 1996, of"
+        " people; Ji-An et al. 2024, of induction heads)",
+        "highest at a lag of +1, then −1", _contiguous, _GROUPS[0], "contiguity",
     ),
     Claim(
         "Wording and fact explain more of recall than depth (Machlab & Battle 2024)",

@@ -17,6 +17,10 @@ LISTS, REORDERED, NUMBERED, TWIN = CONDITIONS = (
     "untrained twin",
 )
 """Of lists of pairs."""
+FREE, SHUFFLED, FREE_TWIN = FREE_CONDITIONS = (
+    "lists", "same words, another order", "untrained twin",
+)  # fmt: skip
+"""Of lists of words that are recalled in any order."""
 ENDS = 3
 """Positions that count as the beginning of a list, and as its end."""
 RETRIEVAL, INDUCTION, RANDOM, INTACT = (

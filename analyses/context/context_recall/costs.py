@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from analyses.context.context_recall import (
+    contiguity,
     controls,
     further_tasks,
     head_ablation,
@@ -14,6 +15,7 @@ from analyses.context.context_recall import (
     recall_heads,
     serial_position,
 )
+from analyses.context.context_recall.constants import FREE
 from analyses.context.context_recall.own_contexts import read_file
 from analyses.context.context_recall.params import lengths_of, neutral_of, shares_of
 from analyses.context.context_recall.score_tables import fitting, spread
@@ -38,6 +40,7 @@ def cost(model: InstrumentedModel, params: Params) -> dict[str, Cost]:
         "position": _position(model, params, steps),
         "interference": _interference(model, params, steps),
         "passkey": _passkey(model, params, steps),
+        "contiguity": _contiguity(model, params, steps),
     }
     for part in further_tasks.MADE:
         found[part] = _task(model, part, params, steps)
@@ -117,6 +120,13 @@ def _position(model: InstrumentedModel, params: Params, steps: bool) -> Cost:
     times = params.lists + half + min(serial_position.TWIN_LISTS, params.lists)
     read, rows = (times * a + half * b for a, b in zip(plain, numbered, strict=True))
     return _read(read, rows, 2 * (times + half), steps)
+
+
+def _contiguity(model: InstrumentedModel, params: Params, steps: bool) -> Cost:
+    made = contiguity.list_contexts(params)
+    times = sum(map(len, made.values()))
+    read, rows = _lists(model, made[FREE][:1])
+    return _read(times * read, times * rows, 2 * times, steps)
 
 
 def _interference(model: InstrumentedModel, params: Params, steps: bool) -> Cost:

@@ -8,6 +8,7 @@ import torch
 
 from analyses.context.context_recall import (
     claims,
+    contiguity,
     controls,
     findings,
     further_tasks,
@@ -82,6 +83,9 @@ def run(model: InstrumentedModel, params: Params, progress: Progress) -> Result:
         frame = score_tables.rows_of(given, scores)
         result.tables["passkey"] = score_tables.rates(frame, ["depth", "length"])
         findings.add_passkey(result, frame)
+    if "contiguity" in parts:
+        result.tables["contiguity"] = contiguity.ask(model, params, left["contiguity"])
+        list_findings.add_contiguity(result)
     further = {name: left[name] for name in further_tasks.MADE if name in left}
     _tasks(result, model, params, further)
     claims.add_claims(result)

@@ -183,9 +183,14 @@ def add_passkey(result: Result, frame: pd.DataFrame) -> None:
     says = (
         f"{percent(hits.mean())} of {counted(len(frame), 'question')} about a passkey are answered"
         f" right (95 %: {percent(low)} to {percent(high)}), {percent(frame['exact'].mean())} by"
-        f" greedy decoding; worst at {place(worst['depth'])} of {int(worst['length']):,} tokens"
-        f" ({percent(worst['rate'])})."
+        " greedy decoding"
     )
+    if worst["rate"] < cells.iloc[-1]["rate"]:
+        says += (
+            f"; worst at {place(worst['depth'])} of {int(worst['length']):,} tokens"
+            f" ({percent(worst['rate'])})"
+        )
+    says += "."
     result.add(
         Finding(
             "passkey",

@@ -7,7 +7,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from analyses.context.context_recall.constants import ENDS, LISTS, TWIN
+from analyses.context.context_recall.constants import (
+    ENDS,
+    FREE,
+    FREE_TWIN,
+    LISTS,
+    SHUFFLED,
+    TWIN,
+)
 from analyses.context.context_recall.interference import (
     OTHERS,
     PROACTIVE,
@@ -133,3 +140,27 @@ def _add_competition(result: Result) -> None:
         spoken.append(f"{words} {percent(one['rate'])} (otherwise {percent(other['rate'])})")
     says = f"Recalled are {', '.join(spoken)}, where both pairs have one name or names are alike."
     result.add(Finding("competition", values, says, unit="share of pairs"))
+
+
+def add_contiguity(result: Result) -> None:
+    """Whether neighbours follow each other in free recall, and which of the two."""
+    table = result.tables["contiguity"].set_index(["condition", "lag"])
+    on, back = table.loc[(FREE, 1)], table.loc[(FREE, -1)]
+    rest = result.tables["contiguity"]
+    rest = rest[(rest["condition"] == FREE) & (rest["lag"].abs() > 1)]
+    far = float(rest["share"].mean())
+    says = (
+        f"After a word of a list the next one comes in {percent(on['share'])} (95 %:"
+        f" {percent(on['low'])} to {percent(on['high'])}, {int(on['n'])} lists), the one before it"
+        f" in {percent(back['share'])} ({percent(back['low'])} to {percent(back['high'])}), any"
+        f" other in {percent(far)} on average; a guess gives {percent(on['guess'])}. In another"
+        f" order of the same words the next one comes in"
+        f" {percent(table.loc[(SHUFFLED, 1), 'share'])}, in an untrained twin in"
+        f" {percent(table.loc[(FREE_TWIN, 1), 'share'])}."
+    )
+    values = {"next": float(on["share"]), "before": float(back["share"]), "others": far}
+    spread = {
+        "next": (float(on["low"]), float(on["high"])),
+        "before": (float(back["low"]), float(back["high"])),
+    }
+    result.add(Finding("contiguity", values, says, unit="share of places", interval=spread))

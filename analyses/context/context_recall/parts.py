@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from hooks.model import InstrumentedModel
 
 Name = Literal[
-    "needles", "wordings", "position", "interference", "heads", "passkey",
+    "needles", "wordings", "position", "interference", "heads", "passkey", "contiguity",
     "documents", "ruler", "missing", "order", "repetition", "sessions", "own",
 ]  # fmt: skip
 
@@ -64,6 +64,12 @@ PARTS = [
         "Passkey",
         "A number among repeated sentences, by depth and length: the easiest test.",
         views=["Passkey"],
+    ),
+    Part(
+        "contiguity",
+        "Free recall",
+        "Which word of a list is recalled after which: its neighbours, and which of them first.",
+        views=["Contiguity"],
     ),
     Part(
         "documents",

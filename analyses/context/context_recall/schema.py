@@ -7,6 +7,11 @@ from workbench.schema import Column as C
 from workbench.schema import FindingSchema as F
 from workbench.schema import Schema, TableSchema
 
+FREE = (
+    "Each word of a list in turn is the last one that was recalled, and the likeliest of the others"
+    " comes next. Of a lag counts the share of the places that have a word so far away: a guess"
+    " gives all lags alike."
+)
 _RATE = C("rate", "Share of questions whose answer is the likeliest of its candidates.")
 _LOW, _HIGH = C("low", "Lower end of its 95 % interval."), C("high", "Upper end.")
 _EXACT = C("exact", "Share whose whole answer greedy decoding says.")
@@ -171,6 +176,15 @@ SCHEMA = Schema(
             C("first", "Share of answers that are A, where the question offers A and B."),
             _N,
         ]),
+        TableSchema("contiguity", "Free recall: which word comes after which.", [
+            C("condition", "Which lists."),
+            C("lag", "Places from the word that was recalled to the next one; negative is back."),
+            C("share", "Share of the places that have a word so far away from which it comes"
+              " next."),
+            _LOW, _HIGH,
+            C("guess", "What a guess among the other words gives."),
+            C("n", "Lists.", title="lists"),
+        ]),
         TableSchema("own", "Your own questions.", [
             C("line", "Line of the file."),
             *_QUESTION, *_SCORED,
@@ -201,6 +215,7 @@ SCHEMA = Schema(
         F("heads", "Retrieval heads", "heads"),
         F("ablation", "What is lost without them", "share right"),
         F("passkey", "Passkeys that are found", "share of questions"),
+        F("contiguity", "Which word is recalled after which", "share of places"),
         F("task_*", "A further task", "share of questions"),
         F("own", "Your own questions", "share of questions"),
         CLAIMS_FINDING,

@@ -9,6 +9,7 @@ from analyses.context.context_recall import claims, schema
 from analyses.context.context_recall import selections as sel
 from analyses.context.context_recall.constants import (
     CONDITIONS,
+    FREE_CONDITIONS,
     INDUCTION,
     RANDOM,
     RETRIEVAL,
@@ -22,6 +23,7 @@ from workbench.result import Result
 _CONDITION_HUES = dict(
     zip(CONDITIONS, (colour.MEMORY, colour.FUNCTION, colour.CONTEXT, colour.OTHER), strict=True)
 )
+_FREE_HUES = dict(zip(FREE_CONDITIONS, (colour.MEMORY, colour.FUNCTION, colour.OTHER), strict=True))
 _SET_NAMES = {RETRIEVAL: "retrieval", INDUCTION: "induction", RANDOM: "random"}
 _SET_HUES = {RETRIEVAL: colour.MEMORY, INDUCTION: colour.FUNCTION, RANDOM: colour.OTHER}
 _CONTROLLED = {"likeliest": colour.MEMORY, "said": colour.FUNCTION}
@@ -152,6 +154,15 @@ VIEWS = [
               _map("passkey", "said", "Said word for word by greedy decoding"),
               widths=(420, 420)),
         v.table("passkey"),
+    ]),
+    v.View("Contiguity", needs="contiguity", parts=[
+        v.finding("contiguity"),
+        v.says(schema.FREE),
+        v.chart("curves", "contiguity", "lag", "share", "condition", percent=True,
+                hues=_FREE_HUES, order=FREE_CONDITIONS, interval=("low", "high"), height=380,
+                xlabel="lag (places; negative is back)", ylabel="comes next (%)",
+                title="Which word comes next, by its distance in the list"),
+        v.table("contiguity"),
     ]),
     v.View("Further tasks", needs="tasks", otherwise="none of them was asked for", parts=[
         v.finding("task_*"),

@@ -6,22 +6,18 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import numpy as np
-
-from analyses.measures.statistics import mean_interval, rate_interval
+from analyses.measures.statistics import rate_interval
 from analyses.state.recall_capacity.constants import DESIGNS
 from analyses.state.recall_capacity.findings import points
-from analyses.state.recall_capacity.stored import BOUND_AGAIN, Stored
+from analyses.state.recall_capacity.stored import BOUND_AGAIN, ENOUGH, Stored, gain
 from workbench.result import Finding
-from workbench.wording import percent
+from workbench.wording import counted, percent
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from workbench.result import Result
 
-ENOUGH = 3
-"""Trainings of each that an interval over trainings needs: two say nothing of how they spread."""
 MIMETIC = "-mimetic"
 """Organisms whose names end so began with weights that act like linear attention."""
 
@@ -39,19 +35,20 @@ def add_designs(result: Result, found: list[Stored]) -> None:
         if other is planted:
             continue
         for pairs in planted.answers:
-            gain, (low, high), single = _over_seeds(planted, other, pairs)
+            more, (low, high), seeds = gain(planted, other, pairs)
+            single = _by_seed(planted, other, pairs)
             rows.append(
                 {
                     "against": other.name,
                     "pairs": pairs,
                     "state_bytes": planted.record.state_bytes,
                     "against_bytes": other.record.state_bytes,
-                    "gain": gain,
+                    "gain": more,
                     "low": low,
                     "high": high,
-                    "seeds": len(single) if len(single) >= ENOUGH else 1,
-                    "lowest": min(single, default=gain),
-                    "highest": max(single, default=gain),
+                    "seeds": seeds,
+                    "lowest": min(single, default=more),
+                    "highest": max(single, default=more),
                 }
             )
     table = pd.DataFrame(rows)
@@ -102,25 +99,10 @@ def _over(trainings: pd.Series[int]) -> str:
     )
 
 
-def _over_seeds(
-    one: Stored, other: Stored, pairs: int
-) -> tuple[float, tuple[float, float], list[float]]:
-    """How much more one recalls: mean over trainings of the same seed, its interval, and each."""
-
-    def of(stored: Stored) -> dict[int, float]:
-        rate = stored.record.trainings[0].rate
-        return {
-            t.seed: t.recall[pairs]
-            for t in stored.record.trainings
-            if t.rate == rate and pairs in t.recall and t.has_learned
-        }
-
-    mine, theirs = of(one), of(other)
-    shared = sorted(mine.keys() & theirs.keys())
-    gains = [mine[seed] - theirs[seed] for seed in shared]
-    if len(shared) < ENOUGH:
-        return (*one.answers[pairs].less(other.answers[pairs]), gains)
-    return (*mean_interval(np.array(gains)), gains)
+def _by_seed(one: Stored, other: Stored, pairs: int) -> list[float]:
+    """How much more one recalls than the other, of trainings of the same seed."""
+    mine, theirs = one.over_trainings(pairs), other.over_trainings(pairs)
+    return [mine[seed] - theirs[seed] for seed in sorted(mine.keys() & theirs.keys())]
 
 
 def add_learning(result: Result, found: list[Stored]) -> None:
@@ -152,15 +134,22 @@ def add_learning(result: Result, found: list[Stored]) -> None:
         if not name.endswith(MIMETIC) or default is None:
             continue
         for label, stored in (("mimetic", one), ("default", default)):
-            reached = stored.record.trainings[0].reached
-            most = max(reached)
-            values[label] = float(reached[most])
+            mine = table[(table["model"] == stored.name) & (table["rate"] == _rate(stored))]
+            most = int(mine["pairs"].max())
+            steps = mine.loc[mine["pairs"] == most, "step"]
+            values[label] = float(steps.mean())
+            span = f" ({steps.min():,} to {steps.max():,})" if len(steps) > 1 else ""
             words.append(
-                f"{stored.name} is ready for rows of {most} pairs after {reached[most]:,} steps"
+                f"{stored.name} is ready for rows of {most} pairs after {steps.mean():,.0f}"
+                f" steps{span}, {counted(len(steps), 'training')}"
             )
     if words:
-        says = f"From the two starts, one training each: {', '.join(words)}."
+        says = f"From the two starts, mean over trainings: {'; '.join(words)}."
         result.add(Finding("mimetic", values, says, unit="training steps"))
+
+
+def _rate(stored: Stored) -> float:
+    return stored.record.trainings[0].rate
 
 
 def add_forgetting(result: Result, found: list[Stored]) -> None:

@@ -118,6 +118,7 @@ SCHEMA = Schema(
             C("small_bytes", "The smaller state.", "bytes"),
             C("large_bytes", "The larger state.", "bytes"),
             C("gain", "By how much the larger one recalls more."), *_SPREAD,
+            C("trainings", "Trainings of each that the interval is over; 1: over rows."),
         ]),
         TableSchema("designs", "Several memories with a planted router against other designs.", [
             C("against", "The other organism."), _PAIRS,

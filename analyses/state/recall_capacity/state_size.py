@@ -12,7 +12,7 @@ from analyses.measures.statistics import sign
 from analyses.state.recall_capacity.constants import MEASURED, RECORDED
 from analyses.state.recall_capacity.designs import add_designs, add_forgetting, add_learning
 from analyses.state.recall_capacity.findings import listed
-from analyses.state.recall_capacity.stored import PAIRS, Stored, measured, organisms
+from analyses.state.recall_capacity.stored import PAIRS, Stored, gain, measured, organisms
 from workbench.result import Finding, Result
 from workbench.wording import counted, percent
 
@@ -102,20 +102,30 @@ def _add_steps(result: Result, found: list[Stored]) -> None:
     for family, members in _families(found).items():
         for small, large in pairwise(members):
             for pairs in small.answers:
-                gain, (low, high) = large.answers[pairs].less(small.answers[pairs])
+                more, (low, high), trainings = gain(large, small, pairs)
                 rows.append(
                     {
                         "family": family,
                         "pairs": pairs,
                         "small_bytes": small.record.state_bytes,
                         "large_bytes": large.record.state_bytes,
-                        "gain": gain,
-                        "low": low if low < high else gain,
-                        "high": high if low < high else gain,
+                        "gain": more,
+                        "low": low if low < high else more,
+                        "high": high if low < high else more,
+                        "trainings": trainings,
                     }
                 )
-    columns = ["family", "pairs", "small_bytes", "large_bytes", "gain", "low", "high"]
+    columns = ["family", "pairs", "small_bytes", "large_bytes", "gain", "low", "high", "trainings"]
     result.tables["state_steps"] = pd.DataFrame(rows, columns=columns)
+
+
+def _recalled(one: Stored, pairs: int) -> str:
+    """Mean over trainings, with the least and the most of them."""
+    each = one.over_trainings(pairs).values()
+    span = ""
+    if len(each) > 1:
+        span = f" ({100 * min(each):.0f} to {100 * max(each):.0f})"
+    return f"{percent(one.recall(pairs))}{span}"
 
 
 def _add_state_size(result: Result, found: list[Stored]) -> None:
@@ -128,14 +138,10 @@ def _add_state_size(result: Result, found: list[Stored]) -> None:
     steps = result.tables["state_steps"]
     for family, members in families.items():
         sizes = [
-            f"{percent(one.answers[pairs].right.mean())} with {one.record.state_bytes:,} bytes"
-            for one in members
+            f"{_recalled(one, pairs)} with {one.record.state_bytes:,} bytes" for one in members
         ]
         words.append(f"{family} {listed(sizes)}")
-        values |= {
-            f"{one.name.replace('-', '_')}": float(one.answers[pairs].right.mean())
-            for one in members
-        }
+        values |= {f"{one.name.replace('-', '_')}": one.recall(pairs) for one in members}
         mine = steps[(steps["family"] == family) & (steps["pairs"] == pairs)]
         rises += [sign(row.low, row.high) for row in mine.itertuples()]
     if not families:
@@ -146,7 +152,7 @@ def _add_state_size(result: Result, found: list[Stored]) -> None:
         else f"recall rises in {rises.count(True)} of {counted(len(rises), 'step')} to a larger one"
     )
     growing = [
-        f"{one.name} {percent(one.answers[pairs].right.mean())}"
+        f"{one.name} {_recalled(one, pairs)}"
         for one in found
         if one.record.grows and one.record.trainings[0].has_learned
     ]
@@ -159,11 +165,17 @@ def _add_state_size(result: Result, found: list[Stored]) -> None:
     trained = (
         " Each size was trained once, so the intervals are over rows, not over trainings."
         if seeds == {1}
-        else f" Each size was trained under {min(seeds)} to {max(seeds)} seeds."
+        else f" Each size was trained under {min(seeds)} to {max(seeds)} seeds; in brackets single"
+        " trainings."
         if len(seeds) > 1
-        else f" Each size was trained under {max(seeds)} seeds."
+        else f" Means over {max(seeds)} trainings, in brackets single ones."
     )
-    failed = [one.name for one in found if not one.record.trainings[0].has_learned]
+    failed = [
+        f"{one.name} (seed {training.seed})" if one.record.trainings[0].has_learned else one.name
+        for one in found
+        for training in one.record.trainings
+        if training.rate == one.record.trainings[0].rate and not training.has_learned
+    ]
     unlearned = f" Not counted, since they did not train: {listed(failed)}." if failed else ""
     result.add(
         Finding(

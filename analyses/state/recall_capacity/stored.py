@@ -5,7 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from analyses.measures.pair_questions import is_trained_on_pairs, of_task
+from analyses.measures.statistics import difference
 from analyses.state.recall_capacity.constants import PREFIX
 from analyses.state.recall_capacity.measure import Answers, ask
 from hooks.model import load
@@ -16,6 +19,8 @@ if TYPE_CHECKING:
     from analyses.state.recall_capacity.params import Params
     from workbench.progress import Progress
 
+ENOUGH = 3
+"""Trainings of each that an interval over trainings needs: two say nothing of how they spread."""
 PAIRS, REBOUND = "pairs", "rebound"
 """Tasks of organisms that are asked for pairs, as their records name them."""
 BOUND_AGAIN = 8
@@ -40,6 +45,33 @@ class Stored:
     answers: dict[int, Answers]
     per_token: int = 0
     rebound: Answers | None = None
+
+    def over_trainings(self, pairs: int) -> dict[int, float]:
+        """By seed, what is recorded of the trainings at its rate that learned the task."""
+        rate = self.record.trainings[0].rate
+        return {
+            training.seed: training.recall[pairs]
+            for training in self.record.trainings
+            if training.rate == rate and pairs in training.recall and training.has_learned
+        }
+
+    def recall(self, pairs: int) -> float:
+        """Mean over its trainings; of fewer than `ENOUGH` what it recalls now."""
+        each = self.over_trainings(pairs)
+        if len(each) < ENOUGH:
+            return float(self.answers[pairs].right.mean())
+        return sum(each.values()) / len(each)
+
+
+def gain(one: Stored, other: Stored, pairs: int) -> tuple[float, tuple[float, float], int]:
+    """How much more one recalls, its 95 % interval, and over how many trainings of each that is; 1
+    where there are too few, and the interval is over rows.
+    """
+    mine, theirs = (list(each.over_trainings(pairs).values()) for each in (one, other))
+    most = min(len(mine), len(theirs))
+    if most < ENOUGH:
+        return (*one.answers[pairs].less(other.answers[pairs]), 1)
+    return (*difference(np.array(mine), np.array(theirs)), most)
 
 
 def family_of(name: str) -> str:

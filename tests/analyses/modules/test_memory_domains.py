@@ -55,7 +55,7 @@ def test_every_text_is_counted_and_a_domain_has_its_slot(kept: Result) -> None:
     assert set(told.index) == set(DOMAINS)
     assert (told["n"] == 120).all()
     whole = kept.tables["domain_masked"]
-    assert (whole.loc[whole["kind"] == WHOLE, "right"] > 0.9).all()
+    assert (whole.loc[whole["kind"] == WHOLE, "right"] > 0.8).all()
     assert "0.5 is a guess" in kept.findings["domains"].says
 
 
@@ -88,10 +88,7 @@ def test_a_masked_adapter_by_hand(organism: Any) -> None:
 
 def test_no_one_who_chooses_is_held_out(organism: Any) -> None:
     for one in domain_texts.domains_of(organism, Params(seed=3)):
-        sides = [
-            {organism.decode(list(text.ids[1:3])) for text in side}
-            for side in (one.choosing, one.held_out)
-        ]
+        sides = [{text.ids[1:3] for text in side} for side in (one.choosing, one.held_out)]
         assert not sides[0] & sides[1]
         assert len(one.choosing) == len(one.held_out) == 60
 

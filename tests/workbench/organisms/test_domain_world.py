@@ -90,5 +90,5 @@ def test_what_ships_answers_by_its_domain(name: str) -> None:
     for read, share in ((True, record.recall), (False, record.guessed)):
         some = [fact for fact in facts if fact.read is read]
         assert abs(domain_training.domain_recall(model, some) - share) < 0.01
-    assert record.recall > 0.95
+    assert record.recall > 0.9
     assert record.guessed < 0.15

@@ -165,6 +165,24 @@ def test_a_rise_is_told_and_so_is_a_fall():
     assert "rises in 0 of 1 step" in falling.findings["state_size"].says
 
 
+def test_steps_are_told_over_trainings_where_there_are_three():
+    result = told(
+        made_up("delta-8", 512, [0.3, 0.25, 0.32]),
+        made_up("delta-16", 2048, [0.7, 0.72, 0.66, 0.01]),
+        made_up("delta-32", 8192, [0.71, 0.69]),
+    )
+    steps = result.tables["state_steps"].set_index(["small_bytes", "pairs"])
+    small = steps.loc[(512, 32)]
+    assert small["gain"] == pytest.approx(np.mean([0.7, 0.72, 0.66]) - np.mean([0.3, 0.25, 0.32]))
+    assert small["trainings"] == 3
+    assert 0 < small["low"] < small["gain"] < small["high"]
+    assert steps.loc[(2048, 32), "trainings"] == 1  # two trainings: over rows
+    finding = result.findings["state_size"]
+    assert finding.values["delta_16"] == pytest.approx(np.mean([0.7, 0.72, 0.66]))
+    assert "(66 to 72) with 2,048 bytes" in finding.says
+    assert "did not train: delta-16 (seed 3)" in finding.says
+
+
 def test_what_did_not_train_is_shown_and_not_counted():
     result = told(
         made_up("delta-8", 512, [0.3]),
