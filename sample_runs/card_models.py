@@ -1,6 +1,6 @@
 """Cards that ship: of the organism, its control, a planted copy of it, the organism made to
-forget, the default model and Gemma; with the runs that fill them. The two copies are made here, in some
-minutes each, once.
+forget, the default model and Gemma; with the runs that fill them. The two copies are made here, in
+some minutes each, once.
 """
 
 from __future__ import annotations

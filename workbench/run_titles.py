@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from workbench import commands, registry
 from workbench.errors import WorkbenchError
+from workbench.wording import listed
 
 if TYPE_CHECKING:
     from workbench.result import Result
@@ -27,6 +28,7 @@ SPECIAL = 3
 """At most this many parameters are named."""
 LONGEST = 160
 """Characters of a title, and of what a stranger's run may say is one."""
+_PARTS = 4  # that are named, where a run has none of the usual ones
 _VALUE = 40
 
 
@@ -92,13 +94,16 @@ def _parts(default: Sequence[str], chosen: Sequence[str]) -> Iterator[str]:
     """Which experiments a run has beyond the usual ones, or lacks."""
     more = [_name(part) for part in chosen if part not in default]
     lacks = [_name(part) for part in default if part not in chosen]
-    if len(chosen) <= 2 and lacks:
-        yield f"only {_list([_name(part) for part in chosen])}"
+    if lacks and (len(chosen) <= 2 or len(more) == len(chosen)):
+        names = [_name(part) for part in chosen]
+        if len(names) > _PARTS:
+            names = [*names[: _PARTS - 1], f"{len(names) - _PARTS + 1} others"]
+        yield f"only {listed(names)}"
         return
     if more:
-        yield f"with {_list(more)}"
+        yield f"with {listed(more)}"
     if lacks:
-        yield f"without {_list(lacks)}"
+        yield f"without {listed(lacks)}"
 
 
 def _parameter(info: Any, label: str, value: Any) -> str:
@@ -122,19 +127,13 @@ def _value(value: Any) -> str:
         return f"{value:g}"
     if isinstance(value, list):
         return (
-            _list([_value(item) for item in value]) if len(value) <= 4 else f"{len(value)} values"
+            listed([_value(item) for item in value]) if len(value) <= 4 else f"{len(value)} values"
         )
     text = str(value)
     # Of a file its name: where it lay is nobody's business, and is too long.
     name = Path(text).name if len(text) < 4096 and Path(text).is_absolute() else text
     shown = cut(one_line(name), _VALUE)
     return f"“{shown}”" if " " in shown else shown
-
-
-def _list(words: Sequence[str]) -> str:
-    """a, b and c"""
-    *others, last = words
-    return f"{', '.join(others)} and {last}" if others else last
 
 
 def _name(part: str) -> str:

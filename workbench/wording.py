@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import string
+from collections.abc import Sequence
 from typing import Any
 
 _PERCENT = "\u00a0%"
@@ -19,6 +20,12 @@ def plural(noun: str) -> str:
 def counted(n: int, noun: str) -> str:
     """So many of a thing, e.g. `counted(5, "context head")`."""
     return f"{n:,} {noun if n == 1 else plural(noun)}"
+
+
+def listed(words: Sequence[str]) -> str:
+    """ "a, b and c"."""
+    *others, last = words
+    return f"{', '.join(others)} and {last}" if others else last
 
 
 def percent(share: float, *, sign: bool = False) -> str:

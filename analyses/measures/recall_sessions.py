@@ -63,7 +63,8 @@ def sessions(seed: int) -> Context:
 def standing_rule(seed: int) -> list[Context]:
     """A rule for the end of each answer, given on the first day and never mentioned again.
 
-    Beside it the same days without the rule, and with the rule taken back.
+    Beside it the same days without the rule, and with the rule taken back, where a plain end is
+    right.
     """
     rng = np.random.default_rng([seed, 59])
     talk = drawn(rng, _TALK, len(_TALK))
@@ -77,7 +78,8 @@ def standing_rule(seed: int) -> list[Context]:
                   for n, day in enumerate(_DAYS)]  # fmt: skip
         text, days = placed(pieces)
         ask = "Friday.\nUser: I bought a new lamp.\nAssistant: I hope it is bright"
-        question = RecallQuestion(ask, " *", (" *", "."), days[0], PROSPECTIVE)
+        right = " *" if condition == RULE else "."
+        question = RecallQuestion(ask, right, (" *", "."), days[0], PROSPECTIVE)
         facts = {"task": "standing rule", "condition": condition}
         found.append(Context(text, (question,), (), facts))
     return found

@@ -47,5 +47,5 @@ def _off(module: nn.Module, slots: Tensor) -> Iterator[None]:
 
 
 DOMAIN_ADAPTERS = MemoryAdapter(
-    "domain adapters", DomainAdapters, _slots, _reads, rest=_rest, zeroed=_off
+    "mixture of domain adapters", DomainAdapters, _slots, _reads, rest=_rest, zeroed=_off
 )

@@ -134,9 +134,10 @@ def tab(drawings: RenderCache | None, result: Result, name: str, view: Any) -> T
 def answer_tab(views: Views, page: bool) -> Tab | None:
     """The picture that carries the answer, and what it must be read against beside it."""
     result, lead = views.result, answer.lead_of(views.result)
-    if lead.picture is None or lead.picture[0] not in views.own.keys() - views.hidden.keys():
+    carries = lead.picture_among(views.own.keys() - views.hidden.keys())
+    if carries is None:
         return None
-    name, number = lead.picture
+    name, number = carries
     beside = html_pane(
         Markup("<style>{}</style><h2>Read it against the control</h2>{}").format(
             Markup(provenance.CSS),

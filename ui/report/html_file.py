@@ -32,14 +32,16 @@ def html(result: Result) -> str:
     items: list[dict[str, Any]] = []
     lead, carries = lead_of(result), None
     not_shown: list[str] = []
-    for title, made in fragments(result):
+    drawn = list(fragments(result))
+    picture = lead.picture_among({title for title, made in drawn if not made.why_not})
+    for title, made in drawn:
         if made.why_not:
             not_shown.append(f"{title}: {made.why_not}")
             continue
         sections.append({"title": title, "id": f"view-{len(sections)}", "body": made.html})
         items += made.items
-        if lead.picture is not None and lead.picture[0] == title:
-            carries = next(iter(made.items[lead.picture[1] :]), None)
+        if picture is not None and picture[0] == title:
+            carries = next(iter(made.items[picture[1] :]), None)
     if carries is not None:
         items.append({**carries, "target_id": ANSWER})
     tables = [

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Container, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -23,6 +23,8 @@ LONGEST_QUESTION = 300
 LONGEST_SENTENCE = 1000
 """Characters that stand first; a text of a stranger must not push the run off the page."""
 READ_FROM_AFAR = 230  # characters in large letters: three lines on a laptop
+MOST = 3
+"""Findings that are read as the answer."""
 NAMED = 6  # items that all seeds chose
 _NEXT_SENTENCE = re.compile(r"(?<=[.!?]) (?=[A-Z])")
 
@@ -34,13 +36,18 @@ class Lead:
     Args:
         says: sentences, the first one to be read from afar.
         beside: sentences on the control.
-        picture: the view and the number of the picture in it that carry the answer; None if nothing
-            is declared.
+        declared: what the analysis declares; None where it is not installed, or declares nothing.
     """
 
     says: tuple[str, ...]
     beside: tuple[str, ...] = ()
-    picture: tuple[str, int] | None = None
+    declared: Answer | None = None
+
+    def picture_among(self, titles: Container[str]) -> tuple[str, int] | None:
+        """The view, of those that the run has, and the number of the picture in it that carry the
+        answer; None if there is none.
+        """
+        return None if self.declared is None else self.declared.picture_among(titles)
 
 
 def question(result: Result) -> str:
@@ -56,6 +63,7 @@ def sentences(analysis: str, says: Mapping[str, str]) -> tuple[str, ...]:
     """
     declared = _declared(analysis)
     answers = [says[name] for name in declared.says if name in says] if declared else []
+    answers = answers[:MOST]
     said = filter(None, answers or list(says.values())[:1])
     return tuple(cut(sentence, LONGEST_SENTENCE) for sentence in said)
 
@@ -69,7 +77,7 @@ def lead_of(result: Result) -> Lead:
     if declared is None:
         return Lead(says)
     beside = tuple(cut(found[name], LONGEST_SENTENCE) for name in declared.beside if name in found)
-    return Lead(says, beside, declared.picture)
+    return Lead(says, beside, declared)
 
 
 def _from_afar(says: str) -> tuple[str, ...]:

@@ -75,7 +75,7 @@ def _first_drawing(result: Result) -> Any:
         for title, view in analysis.views(result).items()
         if not (isinstance(view, View) and view.why_not)
     }
-    title, number = (analysis.answer and analysis.answer.picture) or ("", 0)
+    title, number = (analysis.answer and analysis.answer.picture_among(views)) or ("", 0)
     if title in views:
         drawings = [picture for picture in pictures(views[title]) if is_drawing(picture)]
         if number < len(drawings):

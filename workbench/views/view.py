@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Container, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -90,14 +90,22 @@ class Answer:
     """What stands first: on the page, in the report and on Home's card.
 
     Args:
-        says: at most three findings, read as sentences, the first one large.
+        says: findings, read as sentences, the first one large; of those that a run has three.
         picture: title of the view and number of the picture in it that carries the answer.
         beside: findings of the control it must be read against.
+        otherwise: pictures in its place, of runs that do not have that view; the first that is
+            there.
     """
 
     says: tuple[str, ...]
     picture: tuple[str, int] | None = None
     beside: tuple[str, ...] = ()
+    otherwise: tuple[tuple[str, int], ...] = ()
+
+    def picture_among(self, titles: Container[str]) -> tuple[str, int] | None:
+        """The picture that carries the answer of a run which has these views; None if none does."""
+        pictures = () if self.picture is None else (self.picture, *self.otherwise)
+        return next((one for one in pictures if one[0] in titles), None)
 
 
 def bound(views: Sequence[View], run: Result, schema: Schema = NONE) -> dict[str, drawing.View]:

@@ -62,7 +62,10 @@ def _position(words: str) -> Callable[[Result], str]:
 
 
 ANSWER = v.Answer(
-    ("found", "kinds", "interference"), picture=("Needles", 0), beside=("false_alarms",)
+    ("found", "kinds", "interference", "lists", "contiguity", "passkey", "own"),
+    picture=("Needles", 0),
+    beside=("false_alarms",),
+    otherwise=(("Position", 0), ("Interference", 0), ("Contiguity", 0), ("Passkey", 0)),
 )
 VIEWS = [
     v.View("Needles", needs="cells", parts=[

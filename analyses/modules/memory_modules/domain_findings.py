@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from analyses.modules.memory_modules.constants import OF_DOMAIN, RANDOM_SLOT, SOME_SLOT, WHOLE
 from workbench.result import Finding
-from workbench.wording import counted, percent
+from workbench.wording import listed, percent
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -18,19 +18,15 @@ def add_domains(result: Result) -> None:
     """How well the gate tells domains apart, and what is lost without a domain's slot."""
     told = result.tables["domain_told"]
     words = [
-        f"{row['domain']} by {row['slot']}, AUC {row['auc']:.2f} (95 %: {row['low']:.2f} to"
-        f" {row['high']:.2f})"
+        f"{row['domain']} by {row['slot']} with an AUC of {row['auc']:.2f} (95 %: {row['low']:.2f}"
+        f" to {row['high']:.2f})"
         for _, row in told.iterrows()
     ]
     apart = float(told["low"].min()) > 0.5
     says = (
-        (
-            "The gate tells the domains apart"
-            if apart
-            else "The gate does not tell all domains apart"
-        )
-        + f" in {counted(int(told['n'].iloc[0]), 'text')} that did not choose the slot:"
-        f" {'; '.join(words)}. 0.5 is a guess."
+        f"The gate {'tells' if apart else 'does not tell'} {listed(list(told['domain']))} apart:"
+        f" {listed(words)}; 0.5 is a guess. Counted are {int(told['n'].iloc[0])} texts that did"
+        " not choose these."
     )
     values = {str(row["domain"]): float(row["auc"]) for _, row in told.iterrows()}
     spread = {

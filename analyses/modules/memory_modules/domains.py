@@ -120,7 +120,7 @@ def _reads(memories: Memories, opened: Sequence[Opened]) -> pd.DataFrame:
     import pandas as pd
 
     rows = [
-        (memories.name(slot), one.domain, float(one.held_out[:, slot].mean()), len(one.held_out))
+        (memories.called(slot), one.domain, float(one.held_out[:, slot].mean()), len(one.held_out))
         for slot in range(memories.total)
         for one in opened
     ]
@@ -142,7 +142,7 @@ def domain_separation(memories: Memories, opened: Sequence[Opened]) -> pd.DataFr
         best = int(np.argmax([value for value, *_ in before]))
         middle = float(np.median([value for value, *_ in after]))
         n = len(one.held_out) + sum(len(other.held_out) for other in rest)
-        rows.append((one.domain, best, memories.name(best), *after[best], middle, n))
+        rows.append((one.domain, best, memories.called(best), *after[best], middle, n))
     columns = ["domain", "number", "slot", "auc", "low", "high", "any_slot", "n"]
     return pd.DataFrame(rows, columns=columns)
 
@@ -189,8 +189,8 @@ def _arms(memories: Memories, told: pd.DataFrame, seed: int) -> list[tuple[str, 
     if memories.total > EVERY_SLOT:
         others, kind = sorted(random.Random(seed).sample(others, BY_LOT)), RANDOM_SLOT
     return [
-        *((memories.name(slot), OF_DOMAIN.format(domain), slot) for domain, slot in best),
-        *((memories.name(slot), kind, slot) for slot in others),
+        *((memories.called(slot), OF_DOMAIN.format(domain), slot) for domain, slot in best),
+        *((memories.called(slot), kind, slot) for slot in others),
     ]
 
 

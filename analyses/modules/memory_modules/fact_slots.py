@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from workbench.progress import Progress
 
 _AT_ONCE = 32
+_UNITS = {"mixture of experts": "expert", "mixture of domain adapters": "adapter"}
 
 
 @dataclass(frozen=True)
@@ -60,6 +61,13 @@ class Memories:
         """Whether they are neurons, in place of a memory that the model does not have."""
         return self.places[0].adapter.stand_in
 
+    @property
+    def unit(self) -> str:
+        """What one of their slots is called."""
+        if self.stand_in:
+            return "neuron"
+        return _UNITS.get(self.kind, "slot")
+
     def split(self, slots: Sequence[int]) -> list[list[int]]:
         """By memory, the slots' numbers in it."""
         ends = self.starts
@@ -71,6 +79,12 @@ class Memories:
         """E.g. `blocks.1.memory 17`."""
         place = int(np.searchsorted(self.starts, slot, side="right")) - 1
         return f"{self.places[place].name} {slot - self.starts[place]}"
+
+    def called(self, slot: int) -> str:
+        """As people read it, e.g. `expert 3 of layer 1`."""
+        place, number = self.place_of(slot)
+        where = "" if place.layer is None else f" of layer {place.layer}"
+        return f"{self.unit} {number}{where}"
 
     def place_of(self, slot: int) -> tuple[MemoryPlace, int]:
         """The memory and the slot's number in it."""

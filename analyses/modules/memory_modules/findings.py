@@ -48,11 +48,11 @@ def add_memory(result: Result, memories: Memories, questions: KnownFacts, name: 
             " value, its activation the read)."
         )
     else:
-        slots = "experts" if memories.kind == "mixture of experts" else "slots"
         layers = [place.layer for place in memories.places if place.layer is not None]
         where = f"layer {layers[0]}" if len(layers) == 1 else f"{len(layers)} layers"
         of = "" if len(memories.places) == 1 else " in all"
-        what = f"{name} has a {memories.kind} of {memories.total:,} {slots}{of} (in {where})."
+        many = counted(memories.total, memories.unit)
+        what = f"{name} has a {memories.kind} of {many}{of} (in {where})."
     if not questions.asked:
         what = f"{name} has a {memories.kind}: every token of a text is a slot."
         if memories.places[0].adapter.is_written:
@@ -109,9 +109,10 @@ def add_facts(result: Result, memories: Memories) -> None:
     level = int(rows["slots"].max()) if found is None else found[0]
     at = _at(rows, level)
     own, others = at[OWN], at[OTHERS]
-    unit = "neurons" if memories.stand_in else "slots"
     masked = float(own["masked"])
-    what = f"the {_number(masked)} {unit} that a fact reads most"
+    what = f"the {_many(masked, memories.unit)} that a fact reads most"
+    if masked == 1:
+        what = f"the {memories.unit} that a fact reads most"
     verb = "loses the fact" if found is not None else "does not lose the fact"
     words = [
         f"Masking {what} {verb}: {percent(own['recall'])} of {counted(int(own['n']), 'fact')} are"
@@ -128,7 +129,7 @@ def add_facts(result: Result, memories: Memories) -> None:
     if RANDOM in at:
         by_lot = at[RANDOM]
         words.append(
-            f"With as many random {unit} masked that other facts read,"
+            f"With as many random {memories.unit}s masked that other facts read,"
             f" {percent(by_lot['recall'])} are."
         )
         values["random"] = float(by_lot["recall"])
@@ -140,6 +141,10 @@ def add_facts(result: Result, memories: Memories) -> None:
 
 def _number(count: float) -> str:
     return f"{count:.0f}" if abs(count - round(count)) < 0.05 else f"{count:.1f}"
+
+
+def _many(count: float, unit: str) -> str:
+    return f"{_number(count)} {unit}" + ("" if count == 1 else "s")
 
 
 def _selectivity(own: pd.Series, others: pd.Series) -> float:
@@ -189,7 +194,7 @@ def add_usage(result: Result, memories: Memories, facts: int) -> None:
     serves = float((table["facts_per_slot"] * table["used"]).sum() / max(1, used))
     says = (
         f"Over {counted(facts, 'fact')} {used:,} of {used + dead:,} slots are read and {dead:,}"
-        f" are dead; a fact reads {_number(each)} slots at the last token of its prompt, and one"
+        f" are dead; a fact reads {_many(each, 'slot')} at the last token of its prompt, and one"
         f" that is used serves {serves:.1f} facts."
     )
     if memories.stand_in:

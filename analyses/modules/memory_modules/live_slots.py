@@ -20,6 +20,7 @@ from workbench.errors import BadInput
 from workbench.organisms.modules import module_record
 from workbench.slots_form import LotAnswers, ReadSlot, SlotAnswer, SlotQuestion
 from workbench.torch_modes import ordinary
+from workbench.wording import counted
 
 if TYPE_CHECKING:
     from hooks.model import InstrumentedModel
@@ -62,8 +63,7 @@ class LiveSlots:
                 f"{name} has {memories.total} {memories.kind}, which are written while text is"
                 " read: what stands in them is of each line alone."
             )
-        what = "experts" if memories.kind == "mixture of experts" else "slots"
-        return f"{name} has a {memories.kind} of {memories.total:,} {what}."
+        return f"{name} has a {memories.kind} of {counted(memories.total, memories.unit)}."
 
     @cached_property
     @ordinary

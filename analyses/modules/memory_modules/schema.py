@@ -215,7 +215,7 @@ SCHEMA = Schema(
             _N,
         ]),
         TableSchema("domain_reads", "How far the gate opens for each slot, by domain.", [
-            C("slot", "The memory, as a site, and the slot's number."),
+            C("slot", "The expert or adapter, and its layer."),
             C("domain", "What the texts are of."),
             C("weight", "Mean weight where the answer is said."),
             C("n", "Texts.", title="texts"),
@@ -223,7 +223,7 @@ SCHEMA = Schema(
         TableSchema("domain_told", "The slot that tells each domain from the others best.", [
             C("domain", "What the texts are of."),
             C("number", "Number of the slot among those of all memories."),
-            C("slot", "The memory, as a site, and the slot's number."),
+            C("slot", "The expert or adapter, and its layer."),
             C("auc", "How probably a text of the domain opens it further than one of another;"
               " of texts that did not choose it.", title="AUC"),
             _LOW,

@@ -53,9 +53,20 @@ def _curve(table: str, title: str) -> v.ViewPart:
 
 
 ANSWER = v.Answer(
-    ("facts", "twin", "share", "hits", "definitions", "domains", "updates", "document"),
-    picture=("Facts", 0),
+    (
+        "domains",
+        "domain_slots",
+        "facts",
+        "twin",
+        "share",
+        "hits",
+        "definitions",
+        "updates",
+        "document",
+    ),
+    picture=("Domains", 0),
     beside=("memory",),
+    otherwise=(("Facts", 0), ("Updates", 0), ("Definitions", 0), ("Document", 0)),
 )
 VIEWS = [
     v.View("Facts", needs="curve", otherwise="no fact has slots of its own here",

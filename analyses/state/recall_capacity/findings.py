@@ -10,18 +10,13 @@ import numpy as np
 from analyses.measures.statistics import sign
 from analyses.state.recall_capacity.constants import READINGS
 from workbench.result import Finding, Result
-from workbench.wording import counted, percent, percent_span
+from workbench.wording import counted, listed, percent, percent_span
 
 if TYPE_CHECKING:
     from analyses.state.recall_capacity.measure import Answers
 
 Gain = tuple[float, tuple[float, float]]
 """A difference of two shares, and its 95 % interval."""
-
-
-def listed(words: list[str]) -> str:
-    """ "a, b and c"."""
-    return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} and {words[-1]}"
 
 
 def points(gain: float, bounds: tuple[float, float]) -> str:

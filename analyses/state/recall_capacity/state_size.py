@@ -11,10 +11,9 @@ from analyses.measures.pair_questions import of_task
 from analyses.measures.statistics import sign
 from analyses.state.recall_capacity.constants import MEASURED, RECORDED
 from analyses.state.recall_capacity.designs import add_designs, add_forgetting, add_learning
-from analyses.state.recall_capacity.findings import listed
 from analyses.state.recall_capacity.stored import PAIRS, Stored, gain, measured, organisms
 from workbench.result import Finding, Result
-from workbench.wording import counted, percent
+from workbench.wording import counted, listed, percent
 
 if TYPE_CHECKING:
     import pandas as pd

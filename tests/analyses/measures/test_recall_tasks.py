@@ -121,3 +121,5 @@ def test_a_standing_rule_is_all_that_differs() -> None:
     assert {c.questions[0].ask for c in (with_rule, without, revoked)} == {
         with_rule.questions[0].ask
     }
+    right = [c.questions[0].answer for c in (with_rule, without, revoked)]
+    assert right == [" *", ".", "."]  # without a rule a plain end is right

@@ -125,7 +125,7 @@ def two_memories(slots: int) -> Memories:
         def total(self) -> int:
             return slots
 
-        def name(self, slot: int) -> str:
+        def called(self, slot: int) -> str:
             return f"memory {slot}"
 
     return Named()
