@@ -88,11 +88,19 @@ def paired_gain(gains: np.ndarray) -> tuple[float, tuple[float, float]]:
     drawn again.
 
     The percentile interval of the bootstrap, from its exact distribution, so it needs no random
-    numbers; NaN without units.
+    numbers; NaN without units. Where all units change alike, drawing them again says nothing: then
+    it is Wilson's interval of that change's rate.
     """
     n = len(gains)
     if not n:
         return math.nan, (math.nan, math.nan)
+    if (gains == gains[0]).all():
+        change, (surely, _) = float(gains[0]), wilson(n, n)
+        if change:
+            low, high = sorted((change * surely, change))
+        else:
+            low, high = surely - 1, 1 - surely  # of either change, what none in n leaves
+        return change, (low, high)
     one = np.array([np.mean(gains == value) for value in (-1, 0, 1)])
     total = np.ones(1)
     for _ in range(n):
@@ -132,7 +140,8 @@ def auc(members: np.ndarray, others: np.ndarray) -> tuple[float, float, float]:
     its 95 % interval.
 
     The interval is DeLong's (1988): from how each member is placed among the others and each other
-    among the members. NaN where one side is empty.
+    among the members; where these do not overlap at all, which leaves no spread, Wilson's for as
+    many hits as the smaller side has. NaN where one side is empty.
     """
     m, n = len(members), len(others)
     if not m or not n:
@@ -143,6 +152,9 @@ def auc(members: np.ndarray, others: np.ndarray) -> tuple[float, float, float]:
     of_members = (together[:m] - rankdata(members)) / n
     of_others = 1 - (together[m:] - rankdata(others)) / m
     value = float(of_members.mean())
+    if value in (0.0, 1.0):
+        surely = wilson(min(m, n), min(m, n))[0]
+        return (1.0, surely, 1.0) if value else (0.0, 0.0, 1 - surely)
     spread = math.sqrt(
         (of_members.var(ddof=1) / m if m > 1 else 0.25)
         + (of_others.var(ddof=1) / n if n > 1 else 0.25)

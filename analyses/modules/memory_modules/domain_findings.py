@@ -36,14 +36,13 @@ def add_domains(result: Result) -> None:
     table = result.tables["domain_masked"]
     found = {str(name): _without(table, str(name)) for name in told["domain"]}
     says = " ".join(
-        f"Without the slot that tells {domain}, {percent(one['own'])} of what is said in its"
-        f" texts is the likeliest ({percent(one['before'])} as it is), of the other texts"
-        f" {percent(one['others'])}."
-        for domain, one in found.items()
+        f"Without {slot}, {percent(one['own'])} of the answers of {domain} are left"
+        f" ({percent(one['before'])} as it is), of all others {percent(one['others'])}."
+        for (domain, one), slot in zip(found.items(), told["slot"], strict=True)
     )
     lot = table[table["kind"].isin([RANDOM_SLOT, SOME_SLOT])]
     if len(lot):
-        says += f" Without any other slot it is {percent(float(lot['right'].mean()))} on average."
+        says += f" Without any other one, {percent(float(lot['right'].mean()))} are, on average."
     values = {
         f"{domain}_{side}": one[side] for domain, one in found.items() for side in ("own", "others")
     }

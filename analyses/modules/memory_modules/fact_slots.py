@@ -81,10 +81,10 @@ class Memories:
         return f"{self.places[place].name} {slot - self.starts[place]}"
 
     def called(self, slot: int) -> str:
-        """As people read it, e.g. `expert 3 of layer 1`."""
+        """As people read it, e.g. `L1 expert 3`."""
         place, number = self.place_of(slot)
-        where = "" if place.layer is None else f" of layer {place.layer}"
-        return f"{self.unit} {number}{where}"
+        where = "" if place.layer is None else f"L{place.layer} "
+        return f"{where}{self.unit} {number}"
 
     def place_of(self, slot: int) -> tuple[MemoryPlace, int]:
         """The memory and the slot's number in it."""

@@ -10,6 +10,7 @@ from scipy.stats import t as student
 from scipy.stats import ttest_ind
 
 from analyses.measures.statistics import (
+    auc,
     difference,
     mean_interval,
     paired_gain,
@@ -53,6 +54,16 @@ def test_a_paired_gain_is_bounded_as_by_drawing_the_facts_again(
     assert (drawn <= round(low * n)).mean() >= 0.023
     assert (drawn > round(high * n)).mean() <= 0.027
     assert low <= mean <= high
+
+
+@pytest.mark.parametrize("n", [1, 7, 200])
+def test_where_all_change_alike_the_number_of_facts_says_how_sure(n: int) -> None:
+    surely = wilson(n, n)[0]
+    assert paired_gain(np.ones(n, int)) == (1, (surely, 1))
+    assert paired_gain(-np.ones(n, int)) == (-1, (-1, -surely))
+    none, (low, high) = paired_gain(np.zeros(n, int))
+    assert none == 0
+    assert (low, high) == pytest.approx((-wilson(0, n)[1], wilson(0, n)[1]))
 
 
 def test_one_of_twelve_facts_is_no_gain_and_four_are() -> None:
@@ -131,3 +142,10 @@ def test_two_rates_are_apart_as_newcombe_has_it() -> None:
     56/70 less 48/80.
     """
     assert rates_apart(56 / 70, 70, 48 / 80, 80) == pytest.approx((0.0524, 0.3339), abs=1e-4)
+
+
+@pytest.mark.parametrize(("m", "n"), [(60, 60), (5, 200)])
+def test_where_nothing_overlaps_the_smaller_side_says_how_sure(m: int, n: int) -> None:
+    surely = wilson(min(m, n), min(m, n))[0]
+    assert auc(np.full(m, 2.0), np.full(n, 1.0)) == (1, surely, 1)
+    assert auc(np.full(m, 1.0), np.full(n, 2.0)) == (0, 0, pytest.approx(1 - surely))
