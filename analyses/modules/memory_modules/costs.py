@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from analyses.measures.capability_sets import named
+from analyses.measures.capability_texts import from_file
 from analyses.modules.memory_modules.constants import (
     CHANGES,
     DOMAIN_TEXTS,
@@ -15,7 +17,6 @@ from analyses.modules.memory_modules.constants import (
 )
 from analyses.modules.memory_modules.definitions import LENGTH, ROWS
 from analyses.modules.memory_modules.document import MOST
-from analyses.modules.memory_modules.domain_texts import domain_names
 from analyses.modules.memory_modules.domains import BY_LOT
 from analyses.modules.memory_modules.fact_slots import Memories
 from analyses.modules.memory_modules.params import levels_of, relations_of
@@ -89,7 +90,7 @@ def cost(model: InstrumentedModel, params: Params) -> dict[str, Cost]:
         "share": Cost(forward=parts * shared * tokens, passes=parts),
     }
     if no_domains(model) is None:
-        found["domains"] = _domains(model, memories, params, organism, tokens)
+        found["domains"] = _domains(model, memories, params, tokens)
     if no_document(model) is None:
         lines, conditions = min(known, MOST), 10
         found["document"] = Cost(
@@ -101,15 +102,15 @@ def cost(model: InstrumentedModel, params: Params) -> dict[str, Cost]:
     return found
 
 
-def _domains(
-    model: InstrumentedModel, memories: Memories, params: Params, organism: bool, tokens: float
-) -> Cost:
+def _domains(model: InstrumentedModel, memories: Memories, params: Params, tokens: float) -> Cost:
     """Two readings of the texts that choose and are held out, and one of those held out for each
     slot that is masked. Texts of one length share a pass; of prompts few have one length.
     """
     record = module_record.read_home(model.module)
-    own = organism and record is not None and record.task == "domains"
-    names = len(DOMAINS) if own else len(domain_names(params.domains))
+    own = record is not None and record.task == "domains" and params.domain_file is None
+    names = len(DOMAINS) if own else len(named(params.domains))
+    if params.domain_file is not None:
+        names += len(from_file(params.domain_file))
     slots = memories.total if memories.total <= EVERY_SLOT else names + BY_LOT
     readings = names * (3 + slots)
     passes = readings * (-(-DOMAIN_TEXTS // _BATCH) if own else DOMAIN_TEXTS // 2)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import random
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from analyses.measures.capability_prompts import CapabilityPrompt, CapabilitySet
@@ -17,15 +16,6 @@ if TYPE_CHECKING:
     from hooks.model import InstrumentedModel
 
 
-def domain_names(text: str) -> list[str]:
-    """Names with commas between them.
-
-    Raises:
-        NotFound: one that does not come with the workbench.
-    """
-    return named(text)
-
-
 def domains_of(model: InstrumentedModel, params: Params) -> list[CapabilitySet]:
     """The domains, each with texts that choose a slot and others that are held out.
 
@@ -36,11 +26,10 @@ def domains_of(model: InstrumentedModel, params: Params) -> list[CapabilitySet]:
     if record is not None and record.task == "domains" and params.domain_file is None:
         facts = [fact for fact in record.facts() if isinstance(fact, DomainFact) and fact.read]
         return [_of_facts(model, domain, facts, params.seed) for domain in DOMAINS]
-    path = None if params.domain_file is None else Path(params.domain_file)
-    names = domain_names(params.domains)
     return capability_sets(
-        model, names, path, DOMAIN_TEXTS, DOMAIN_TEXTS, DOMAIN_TOKENS, params.seed
-    )
+        model, named(params.domains), params.domain_file, DOMAIN_TEXTS, DOMAIN_TEXTS,
+        DOMAIN_TOKENS, params.seed,
+    )  # fmt: skip
 
 
 def _of_facts(

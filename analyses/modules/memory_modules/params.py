@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pydantic import BaseModel, Field, model_validator
 
-from analyses.modules.memory_modules.domain_texts import domain_names
+from analyses.measures.capability_sets import named
 from analyses.modules.memory_modules.parts import DEFAULT, Name
 from workbench import facts as known_facts
 from workbench.errors import BadInput
@@ -73,7 +73,7 @@ class Params(BaseModel, frozen=True, extra="forbid"):
     def _can_be_asked(self) -> Params:
         """What is mistyped is said before a model is loaded."""
         levels_of(self)
-        domain_names(self.domains)
+        named(self.domains)
         if self.facts_file is None:
             relations_of(self)
         return self
