@@ -16,6 +16,7 @@ from ui import grids, questions
 from ui.app_state import AppState
 from ui.runs.cards import run_card
 from ui.web import style
+from workbench import paths
 from workbench.errors import WorkbenchError
 
 if TYPE_CHECKING:
@@ -58,12 +59,15 @@ def fragment(template: str, **values: Any) -> str:
 
 def _first(entries: Sequence[RunEntry]) -> list[RunEntry]:
     """The runs in the order in which Home shows them: the visitor's own as they come, then a sample
-    of every question before a second one of any.
+    of every question before a second one of any: the one that comes with the workbench, where there
+    is one, and not what a later model says.
     """
     own = [entry for entry in entries if not entry.sample]
     samples = [entry for entry in entries if entry.sample]
-    newest = {entry.analysis: entry for entry in reversed(samples)}
-    of_each = [entry for entry in samples if newest[entry.analysis] is entry]
+    further = paths.samples_dir()
+    best = {entry.analysis: entry for entry in reversed(samples)}
+    best |= {e.analysis: e for e in reversed(samples) if further not in e.path.parents}
+    of_each = [entry for entry in samples if best[entry.analysis] is entry]
     return [*own, *of_each, *(entry for entry in samples if entry not in of_each)]
 
 

@@ -9,7 +9,7 @@ import threading
 
 import pytest
 
-from sample_runs.make import RUNS, place_of
+from sample_runs.make import HERE, RUNS, place_of
 from tests.helpers import fake_package
 from tests.helpers.synthetic import synthetic_result
 from ui import home
@@ -174,6 +174,8 @@ def test_home_shows_a_sample_of_every_question_before_a_second_one(llama, tmp_pa
     first = asked[: len(set(asked))]
     assert len(set(first)) == len(first)
     assert set(first) == {analysis for _, analysis, _ in RUNS.values()}
+    # Those that come with the workbench, and not what a later model says.
+    assert {place_of(name).parent for name in named[: len(first)]} == {HERE}
 
 
 def test_strangers_text_stays_text(llama, tmp_path, no_samples):

@@ -47,7 +47,15 @@ class Lead:
         """The view, of those that the run has, and the number of the picture in it that carry the
         answer; None if there is none.
         """
-        return None if self.declared is None else self.declared.picture_among(titles)
+        return None if self.declared is None else picture_of(self.declared, titles)
+
+
+def picture_of(declared: Answer, titles: Container[str]) -> tuple[str, int] | None:
+    """The view, of these, and the number of the picture in it that carry what is declared; None if
+    there is none.
+    """
+    pictures = () if declared.picture is None else (declared.picture, *declared.otherwise)
+    return next((one for one in pictures if one[0] in titles), None)
 
 
 def question(result: Result) -> str:

@@ -11,6 +11,7 @@ import textwrap
 from pathlib import Path
 from typing import Any
 
+from ui.runs.answer import picture_of
 from ui.runs.render_cache import fingerprint
 from workbench import paths, registry
 from workbench.draw import style
@@ -75,7 +76,7 @@ def _first_drawing(result: Result) -> Any:
         for title, view in analysis.views(result).items()
         if not (isinstance(view, View) and view.why_not)
     }
-    title, number = (analysis.answer and analysis.answer.picture_among(views)) or ("", 0)
+    title, number = (analysis.answer and picture_of(analysis.answer, views)) or ("", 0)
     if title in views:
         drawings = [picture for picture in pictures(views[title]) if is_drawing(picture)]
         if number < len(drawings):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Container, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -61,11 +61,7 @@ class View:
         return ColumnPart(*self.parts).still(Page(self.pick(run), schema, iter(())))
 
     def live(self, run: Result, figures: Sequence[Any] = (), schema: Schema = NONE) -> Any:
-        """The Panel object, linked to what is chosen.
-
-        Args:
-            figures: the pictures of `still`, drawn already or not.
-        """
+        """The Panel object, linked to what is chosen; `figures` are those of `still`, drawn or not."""
         if self.missing(run):
             return drawing.live_column(self.still(run, schema))
         pick = self.pick(run)
@@ -93,19 +89,13 @@ class Answer:
         says: findings, read as sentences, the first one large; of those that a run has three.
         picture: title of the view and number of the picture in it that carries the answer.
         beside: findings of the control it must be read against.
-        otherwise: pictures in its place, of runs that do not have that view; the first that is
-            there.
+        otherwise: pictures in its place, for runs that lack that view; the first that is there.
     """
 
     says: tuple[str, ...]
     picture: tuple[str, int] | None = None
     beside: tuple[str, ...] = ()
     otherwise: tuple[tuple[str, int], ...] = ()
-
-    def picture_among(self, titles: Container[str]) -> tuple[str, int] | None:
-        """The picture that carries the answer of a run which has these views; None if none does."""
-        pictures = () if self.picture is None else (self.picture, *self.otherwise)
-        return next((one for one in pictures if one[0] in titles), None)
 
 
 def bound(views: Sequence[View], run: Result, schema: Schema = NONE) -> dict[str, drawing.View]:
