@@ -103,7 +103,7 @@ def test_a_saved_run_opens_and_every_view_is_drawn(whole: Result, tmp_path: Path
     views = bound(context_recall.VIEWS, run, context_recall.SCHEMA)
     assert list(views) == [
         "Needles", "Controls", "What matters", "Position", "Interference", "Heads", "Without them",
-        "Passkey", "Further tasks", "Your own", "Claims",
+        "Passkey", "Contiguity", "Further tasks", "Your own", "Claims",
     ]  # fmt: skip
     for title, view in views.items():
         still = " ".join(map(str, view.still()))
