@@ -61,7 +61,7 @@ class View:
         return ColumnPart(*self.parts).still(Page(self.pick(run), schema, iter(())))
 
     def live(self, run: Result, figures: Sequence[Any] = (), schema: Schema = NONE) -> Any:
-        """The Panel object, linked to what is chosen; `figures` are those of `still`, drawn or not."""
+        """The Panel object, linked to what is chosen; `figures`: those of `still`, if drawn."""
         if self.missing(run):
             return drawing.live_column(self.still(run, schema))
         pick = self.pick(run)
