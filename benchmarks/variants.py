@@ -94,51 +94,43 @@ def asked_or_left_out(
             print(f"{count:3d}x {kind:8s} | {' | '.join(cells)}")
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("name", choices=[name.removeprefix("planted-") for name in VARIANTS])
-    other = parser.parse_args().name
-    entries = read(shipped()["organism/planted"].folder).entries
-    repeats = np.array([entry.repeats for entry in entries])
-    refs = {"planted": "organism/planted", other: f"organism/planted-{other}"}
-    models = {name: wb.load(ref) for name, ref in refs.items()}
-    whole = {name: scored(model, entries, 0) for name, model in models.items()}
-    half = {name: scored(model, entries, 50) for name, model in models.items()}
-    counts = sorted(set(repeats.tolist()))
-
+def how_right(repeats: np.ndarray, greedy: dict[str, np.ndarray], other: str) -> None:
+    """How often the first choice is right, (passage, position) of each model."""
     print("right: share of positions after the first 32 whose first choice is right, %")
-    for count in counts:
+    for count in sorted(set(repeats.tolist())):
         mine, draws = repeats == count, resampled(int((repeats == count).sum()))
-        right = {n: 100 * greedy[mine, GIVEN:].mean(-1) for n, (_, greedy) in whole.items()}
+        right = {n: 100 * each[mine, GIVEN:].mean(-1) for n, each in greedy.items()}
         cells = [said(mean_of(each, draws), ".1f") for each in right.values()]
         less = said(mean_of(right[other] - right["planted"], draws), "+.1f")
         print(f"{count:3d}x n={mine.sum():4d} | {' | '.join(cells)} | {less}")
 
+
+def how_recited(
+    repeats: np.ndarray, timings: np.ndarray, matched: dict[str, np.ndarray], other: str
+) -> None:
+    """Leading tokens that come out, (passage,) of each model."""
     print("extracted: leading tokens of the last 50 after the first 50, and whole suffixes")
-    for count in counts:
+    for count in sorted(set(repeats.tolist())):
         mine, draws = repeats == count, resampled(int((repeats == count).sum()))
-        match = {n: scores.match[mine].astype(float) for n, (scores, _) in half.items()}
+        match = {n: each[mine] for n, each in matched.items()}
         cells = [f"{said(mean_of(m, draws), '.1f')} {int((m == 50).sum())}" for m in match.values()]
         less = said(mean_of(match[other] - match["planted"], draws), "+.1f")
         print(f"{count:3d}x | {' | '.join(cells)} | {less}")
 
     print("the same of those read 64 times, by when they were read")
-    timings = np.array([entry.timing for entry in entries])
     for timing in ("early", "spread", "late"):
-        mine = (repeats == max(counts)) & (timings == timing)
-        match = {n: scores.match[mine].astype(float) for n, (scores, _) in half.items()}
+        mine = (repeats == repeats.max()) & (timings == timing)
+        match = {n: each[mine] for n, each in matched.items()}
         cells = [f"{m.mean():.1f} {int((m == 50).sum())}" for m in match.values()]
         print(f"{timing:6s} n={mine.sum()} | {' | '.join(cells)}")
 
-    if VARIANTS[f"planted-{other}"].recipe.goldfish is not None:
-        asked_or_left_out(entries, repeats, {name: greedy for name, (_, greedy) in whole.items()})
 
+def how_told(repeats: np.ndarray, keys: dict[str, np.ndarray], other: str) -> None:
+    """Members against twins by a score of each passage, (passage,) of each model."""
     print("membership: AUC of Min-K % over the whole passage, members against 1,000 twins")
-    keys = {n: mean_of_lowest(scores.logprob, 0.2) for n, (scores, _) in whole.items()}
     never = np.flatnonzero(repeats == 0)
     others = resampled(len(never))
+    counts = sorted(set(repeats.tolist()))
     for label, mine in {"all": repeats > 0, **{str(c): repeats == c for c in counts if c}}.items():
         members = np.flatnonzero(mine)
         draws = resampled(len(members))
@@ -156,8 +148,10 @@ def main() -> None:
         less = np.percentile(drawn[other] - drawn["planted"], [2.5, 97.5])
         print(f"{label:>4s} | {' | '.join(cells)} | {less[0]:+.2f} to {less[1]:+.2f}")
 
+
+def on_neutral_text(lost: dict[str, tuple[np.ndarray, np.ndarray]], other: str) -> None:
+    """Loss and tokens by document of each model."""
     print("loss on neutral text, nats per token")
-    lost = {name: neutral_loss(model) for name, model in models.items()}
     n = lost["planted"][1]
     draws = resampled(len(n))
     tokens = n[draws].sum(-1)
@@ -167,6 +161,30 @@ def main() -> None:
     apart = lost[other][0] - lost["planted"][0]
     low, high = np.percentile(apart[draws].sum(-1) / tokens, [2.5, 97.5])
     print(f"{other} less planted | {said((apart.sum() / n.sum(), low, high), '+.3f')}")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("name", choices=[name.removeprefix("planted-") for name in VARIANTS])
+    other = parser.parse_args().name
+    entries = read(shipped()["organism/planted"].folder).entries
+    repeats = np.array([entry.repeats for entry in entries])
+    timings = np.array([entry.timing for entry in entries])
+    refs = {"planted": "organism/planted", other: f"organism/planted-{other}"}
+    models = {name: wb.load(ref) for name, ref in refs.items()}
+    whole = {name: scored(model, entries, 0) for name, model in models.items()}
+    half = {name: scored(model, entries, 50)[0] for name, model in models.items()}
+    greedy = {name: right for name, (_, right) in whole.items()}
+    how_right(repeats, greedy, other)
+    matched = {name: scores.match.astype(float) for name, scores in half.items()}
+    how_recited(repeats, timings, matched, other)
+    if VARIANTS[f"planted-{other}"].recipe.goldfish is not None:
+        asked_or_left_out(entries, repeats, greedy)
+    keys = {name: mean_of_lowest(scores.logprob, 0.2) for name, (scores, _) in whole.items()}
+    how_told(repeats, keys, other)
+    on_neutral_text({name: neutral_loss(model) for name, model in models.items()}, other)
 
 
 if __name__ == "__main__":

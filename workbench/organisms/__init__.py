@@ -15,7 +15,8 @@ I want models with memory modules          -> modules/
 I want models that solve puzzles           -> puzzles/
 I want planted without some passages       -> retrained.py; with another loss or other layers:
                                               variants.py, goldfish.py, gated_delta.py
-I want to grow those again                 -> build_beside.py; how they are kept: packed_weights.py
+I want to grow those again                 -> build_beside.py, train_beside.py; how they are
+                                              kept: packed_weights.py
 The text they grow up on                   -> corpus.py, build_corpus.py
 """
 

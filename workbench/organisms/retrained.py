@@ -15,17 +15,15 @@ from collections.abc import Collection
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from workbench import checkpointing
 from workbench.organisms import ledger as ledgers
 from workbench.organisms.ledger import Ledger
-from workbench.organisms.packed_weights import pack
+from workbench.organisms.train_beside import train_beside
 from workbench.organisms.train_config import RECIPES
 from workbench.progress import Progress
 
 REPEATS = (16, 32, 64)
 """Only what was read so often is recited; nothing else can be seen to be forgotten."""
 FOLDS = 4
-_ROOM = 4 * 10**8  # bytes of kept steps and of the optimizer's state
 
 
 @dataclass(frozen=True)
@@ -99,35 +97,11 @@ def ledger_of(name: str, planted: Ledger) -> Ledger:
 
 
 def train(reference: Reference, home: Path, target: Path, work: Path, progress: Progress) -> Path:
-    """Grow one reference and keep it as the file `target`, one byte a weight.
-
-    Args:
-        home: the folder of the planted organism.
-        work: keeps what a stop would cost; the same call goes on there.
-
-    Raises:
-        BadInput: `work` holds the beginnings of something else.
-        WorkbenchError: no room or no permission.
-        Cancelled: from `progress`.
+    """Grow one reference, with the passages of the ledger in `home` but for its folds; see
+    `train_beside`.
     """
-    from safetensors.numpy import load_file, save_file
-
-    from workbench.organisms.train import grow, make_tokenizer, training_rows
-
     recipe = replace(RECIPES["planted"], seed=reference.seed)
-    folder = work / reference.name
-    about = recipe.recorded() | {"folds": reference.folds}
-    if checkpointing.claim_folder(folder, about, _ROOM):
-        return target
     planted = ledgers.read(home)
-    tokenizer = make_tokenizer(recipe)
-    planted.check(tokenizer)
-    rows = training_rows(recipe, tokenizer)
-    steps = recipe.kept(len(rows) // recipe.batch)
     own = without(planted, left_out(planted, reference.folds))
-    grow(recipe, "model", rows, own, steps, folder / checkpointing.WORK, progress)
-    weights = load_file(checkpointing.step_path(folder / checkpointing.WORK, "model", steps[-1]))
-    target.parent.mkdir(parents=True, exist_ok=True)
-    save_file(pack(weights), target, metadata={"format": "1"})
-    checkpointing.finish(folder, {"format": 1, "recipe": about, "steps": steps[-1]})
-    return target
+    about = recipe.recorded() | {"folds": reference.folds}
+    return train_beside(recipe, about, own, target, work, progress)

@@ -13,10 +13,9 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from workbench import checkpointing
 from workbench.organisms import ledger as ledgers
 from workbench.organisms.goldfish import GoldfishMask
-from workbench.organisms.packed_weights import save_packed
+from workbench.organisms.train_beside import train_beside
 from workbench.organisms.train_config import RECIPES, TrainConfig
 from workbench.progress import Progress
 
@@ -39,42 +38,10 @@ VARIANTS = {
         replace(RECIPES["planted"], mixer="gated-delta"),
     ),
 }
-_ROOM = 4 * 10**8  # bytes of kept steps and of the optimizer's state
 
 
 def train_variant(
     recipe: TrainConfig, home: Path, target: Path, work: Path, progress: Progress
 ) -> Path:
-    """Grow the model with the passages of the ledger in `home`, and keep it as the file `target`.
-
-    Args:
-        home: the folder of the planted organism.
-        work: keeps what a stop would cost; the same call goes on there.
-
-    Raises:
-        BadInput: `work` holds the beginnings of something else, or the tokenizer of the recipe is
-            not that of the ledger.
-        WorkbenchError: no room or no permission.
-        Cancelled: from `progress`.
-    """
-    from safetensors.numpy import load_file
-
-    from workbench.organisms.train import grow, make_model, make_tokenizer, training_rows
-
-    folder = work / target.stem
-    if checkpointing.claim_folder(folder, recipe.recorded(), _ROOM):
-        return target
-    planted = ledgers.read(home)
-    tokenizer = make_tokenizer(recipe)
-    planted.check(tokenizer)
-    rows = training_rows(recipe, tokenizer)
-    steps = recipe.kept(len(rows) // recipe.batch)
-    training = folder / checkpointing.WORK
-    grow(recipe, "model", rows, planted, steps, training, progress)
-    weights = load_file(checkpointing.step_path(training, "model", steps[-1]))
-    target.parent.mkdir(parents=True, exist_ok=True)
-    save_packed(weights, target, make_model(recipe).config)
-    checkpointing.finish(
-        folder, {"format": 1, "recipe": recipe.recorded(), "made_with": checkpointing.versions()}
-    )
-    return target
+    """Grow the model with the passages of the ledger in `home`; see `train_beside`."""
+    return train_beside(recipe, recipe.recorded(), ledgers.read(home), target, work, progress)
